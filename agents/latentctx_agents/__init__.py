@@ -1,0 +1,1 @@
+"""Learners of three papers on the LatentCtx worlds."""

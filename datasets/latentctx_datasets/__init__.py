@@ -1,0 +1,1 @@
+"""Demonstrations of the LatentCtx worlds as Minari datasets."""

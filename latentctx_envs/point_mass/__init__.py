@@ -1,0 +1,1 @@
+"""Point mass in a walled arena: the context is the hidden goal position."""

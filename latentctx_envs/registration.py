@@ -1,0 +1,19 @@
+"""Every environment id of the project, written out."""
+
+import gymnasium as gym
+
+
+def register_all() -> None:
+    """Register every id with Gymnasium; calling it again changes nothing."""
+    if "LatentCtx-PointMass-v0" not in gym.registry:
+        gym.register(
+            id="LatentCtx-PointMass-v0",
+            entry_point="latentctx_envs.point_mass.env:PointMassEnv",
+            vector_entry_point="latentctx_envs.point_mass.vector:PointMassVectorEnv",
+            max_episode_steps=100,
+        )
+
+
+def ids() -> tuple[str, ...]:
+    """The registered ids of this project, sorted."""
+    return tuple(sorted(name for name in gym.registry if name.startswith("LatentCtx-")))

@@ -1,0 +1,234 @@
+"""Frames from MuJoCo: size, camera and quality profile; uint8 arrays of shape (height, width, 3).
+
+One OpenGL context per process, made at the first frame and never inherited through fork. Freeing an EGL
+context unbinds whichever is current, and later frames are silent garbage, so the context lives until exit.
+"""
+
+import atexit
+import copy
+import dataclasses
+import os
+import threading
+import weakref
+from typing import Any, Literal, get_args
+
+import mujoco
+import numpy as np
+
+RenderProfile = Literal["reference", "fast", "turbo"]
+PROFILES: tuple[str, ...] = get_args(RenderProfile)
+BACKENDS = ("egl", "osmesa", "glfw")
+APT_LINE = "apt-get install -y libegl1 libgl1-mesa-dri libopengl0 libosmesa6"
+
+
+class RenderingUnavailableError(RuntimeError):
+    """No OpenGL backend could be started."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Quality:
+    """What a profile changes in MuJoCo's renderer; None keeps the model's own value."""
+
+    shadow_size: int | None = None  # edge of the square shadow map [texels]
+    slices: int | None = None  # tessellation of round geoms around their axis
+    stacks: int | None = None  # tessellation of round geoms along their axis
+    samples: int | None = None  # MSAA samples a pixel
+    shadow: bool = True
+    reflection: bool = True
+
+
+QUALITIES: dict[str, Quality] = {
+    "reference": Quality(),
+    "fast": Quality(shadow_size=512, slices=12, stacks=6),
+    "turbo": Quality(slices=12, stacks=6, samples=0, shadow=False, reflection=False),
+}
+
+
+@dataclasses.dataclass
+class _GL:
+    """The process' one GL context and the renderers that live in it."""
+
+    context: Any = None
+    backend: str = ""
+    pid: int | None = None
+    thread: int | None = None
+    renderers: "weakref.WeakSet[Renderer]" = dataclasses.field(default_factory=weakref.WeakSet)
+
+
+_gl = _GL()
+
+
+def gl_backend() -> str:
+    """Name of the running OpenGL backend ("egl", "osmesa" or "glfw"), starting it if need be.
+
+    `MUJOCO_GL` chooses one; without it EGL is tried first, then OSMesa.
+
+    Raises:
+        RenderingUnavailableError: none could be started; the message names the packages to install.
+    """
+    if _gl.context is None or _gl.pid != os.getpid():
+        _start_gl()
+    if _gl.thread != threading.get_ident():
+        raise RenderingUnavailableError(
+            "frames must be rendered in the thread that rendered first in this process; "
+            "use worker processes instead of threads."
+        )
+    return _gl.backend
+
+
+def _start_gl() -> None:
+    wanted = os.environ.get("MUJOCO_GL", "").lower()
+    if wanted and wanted not in BACKENDS:
+        raise RenderingUnavailableError(f"MUJOCO_GL must be one of {', '.join(BACKENDS)}; got {wanted!r}.")
+    failures = []
+    for backend in (wanted,) if wanted else ("egl", "osmesa"):
+        try:
+            context = _gl_context_class(backend)(64, 64)
+            context.make_current()
+        except Exception as error:  # PyOpenGL raises many types, AttributeError among them
+            failures.append(f"{backend}: {error}")
+            continue
+        _gl.context, _gl.backend = context, backend
+        _gl.pid, _gl.thread = os.getpid(), threading.get_ident()
+        _gl.renderers = weakref.WeakSet()
+        atexit.register(_stop_gl)
+        return
+    raise RenderingUnavailableError(
+        f"no OpenGL backend works ({'; '.join(failures)}). On Debian or Ubuntu run: {APT_LINE}"
+    )
+
+
+def _gl_context_class(backend: str) -> Any:
+    if backend == "egl":
+        from mujoco.egl import GLContext
+    elif backend == "osmesa":
+        from mujoco.osmesa import GLContext
+    else:
+        from mujoco.glfw import GLContext
+    return GLContext
+
+
+def _stop_gl() -> None:
+    if _gl.pid != os.getpid():
+        return  # a forked child must not free its parent's context
+    for renderer in list(_gl.renderers):
+        renderer.close()
+    if _gl.context is not None:
+        _gl.context.free()
+        _gl.context = None
+
+
+def check_profile(profile: str) -> None:
+    """Refuse an unknown render profile in words."""
+    if profile not in QUALITIES:
+        raise ValueError(f"render_profile must be one of {', '.join(PROFILES)}; got {profile!r}.")
+
+
+class Renderer:
+    """Renders one model at one size, camera and profile; the physics model is never touched.
+
+    Args:
+        model: the compiled MuJoCo model.
+        size: (height, width) in pixels.
+        camera: camera name or index.
+        profile: "reference" (pixel-identical to dm_control), "fast" (same to the eye) or "turbo".
+        visible_geoms: names of geoms that are transparent in `model` but drawn here.
+
+    Raises:
+        ValueError: unknown camera, profile, geom or a size below 1.
+        RenderingUnavailableError: at the first `render`, if no OpenGL backend works.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        *,
+        size: tuple[int, int],
+        camera: str | int = 0,
+        profile: RenderProfile = "fast",
+        visible_geoms: tuple[str, ...] = (),
+    ) -> None:
+        check_profile(profile)
+        if min(size) < 1:
+            raise ValueError(f"image size must be at least 1 pixel on each side; got {size}.")
+        self.height, self.width = size
+        self._quality = QUALITIES[profile]
+        self._camera_id = _camera_id(model, camera)
+        self._model = self._adapted_copy(model)
+        for name in visible_geoms:
+            self._model.geom(name).rgba[3] = 1.0
+        self._context: mujoco.MjrContext | None = None
+        self._pid: int | None = None
+
+    def _adapted_copy(self, model: mujoco.MjModel) -> mujoco.MjModel:
+        adapted = copy.copy(model)
+        quality = adapted.vis.quality
+        if self._quality.shadow_size is not None:
+            quality.shadowsize = min(quality.shadowsize, self._quality.shadow_size)
+        if self._quality.slices is not None:
+            quality.numslices = self._quality.slices
+        if self._quality.stacks is not None:
+            quality.numstacks = self._quality.stacks
+        if self._quality.samples is not None:
+            quality.offsamples = self._quality.samples
+        adapted.vis.global_.offwidth, adapted.vis.global_.offheight = self.width, self.height
+        return adapted
+
+    def _start(self) -> None:
+        gl_backend()
+        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_150)
+        self._pid = os.getpid()
+        self._scene = mujoco.MjvScene(self._model, maxgeom=max(1000, self._model.ngeom))
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._quality.shadow
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = self._quality.reflection
+        self._option, self._perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._camera.fixedcamid = self._camera_id
+        self._rect = mujoco.MjrRect(0, 0, self.width, self.height)
+        self._buffer = np.empty((self.height, self.width, 3), np.uint8)
+        _gl.renderers.add(self)
+
+    def render(self, data: mujoco.MjData, out: np.ndarray | None = None) -> np.ndarray:
+        """The frame that the camera sees of `data`, whose positions must be up to date.
+
+        Args:
+            data: physics data of the model given at construction.
+            out: uint8 array (height, width, 3) to write into; by default a new one.
+        """
+        if self._context is None or self._pid != os.getpid():
+            self._start()
+        gl_backend()
+        # Another renderer made since the last frame leaves its own buffers bound: one wrong frame follows.
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        mujoco.mjv_updateScene(
+            self._model, data, self._option, self._perturb, self._camera,
+            mujoco.mjtCatBit.mjCAT_ALL, self._scene,
+        )  # fmt: skip
+        mujoco.mjr_render(self._rect, self._scene, self._context)
+        mujoco.mjr_readPixels(self._buffer, None, self._rect, self._context)
+        if out is None:
+            out = np.empty_like(self._buffer)
+        out[...] = self._buffer[::-1]  # OpenGL's first row is the bottom one
+        return out
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the GL resources, which a copy makes for itself."""
+        return {**self.__dict__, "_context": None, "_pid": None, "_scene": None}
+
+    def close(self) -> None:
+        """Free the GL resources of this renderer; a later `render` starts anew."""
+        if self._context is not None and self._pid == os.getpid():
+            self._context.free()
+        self._context = None
+
+
+def _camera_id(model: mujoco.MjModel, camera: str | int) -> int:
+    if isinstance(camera, str):
+        index = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
+    else:
+        index = camera if 0 <= camera < model.ncam else -1
+    if index < 0:
+        names = [model.camera(i).name for i in range(model.ncam)]
+        raise ValueError(f"camera must be one of {names} or its index; got {camera!r}.")
+    return index

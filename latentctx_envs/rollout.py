@@ -1,0 +1,65 @@
+"""The one interaction loop of the project, for a single and for a vector environment."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+
+class Policy(Protocol):
+    """Observation -> action; `info` is the environment's (a demonstrator reads the context from it)."""
+
+    def reset(self) -> None:
+        """Forget what belongs to the last episode."""
+        ...
+
+    def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
+        """The action(s) for one observation or a batch of them."""
+        ...
+
+
+class Step(NamedTuple):
+    """One step, `observation, action -> next_observation`; with N environments each value has N entries."""
+
+    time: int  # index of the step within its episode, from 0
+    observation: Any
+    info: dict[str, Any]  # that came with `observation`
+    action: np.ndarray
+    reward: Any
+    next_observation: Any
+    terminated: Any
+    truncated: Any
+    next_info: dict[str, Any]  # that came with `next_observation`
+    active: Any  # bool: the step belongs to the episode (a vector's early finishers idle until all are done)
+    last: bool  # no step of this reset follows
+
+
+def rollout(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    policy: Policy,
+    resets: Iterable[Mapping[str, Any]] = ({},),
+) -> Iterator[Step]:
+    """Yield the steps of one episode (N episodes for a vector environment) for each reset.
+
+    Args:
+        env: a single or a vector environment.
+        policy: reset before each episode, then asked for every action.
+        resets: keyword arguments of `env.reset`, one mapping an episode: `{"seed": 0, "options": {...}}`.
+    """
+    for reset in resets:
+        observation, info = env.reset(**reset)
+        policy.reset()
+        ended = np.zeros(getattr(env, "num_envs", ()), dtype=bool)
+        time = 0
+        while not ended.all():
+            active = ~ended
+            action = policy(observation, info)
+            following, reward, terminated, truncated, next_info = env.step(action)
+            ended = ended | terminated | truncated
+            yield Step(
+                time, observation, info, action, reward, following, terminated, truncated, next_info,
+                active, bool(ended.all()),
+            )  # fmt: skip
+            observation, info = following, next_info
+            time += 1

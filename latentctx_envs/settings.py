@@ -1,0 +1,69 @@
+"""The keyword arguments that every LatentCtx environment takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from latentctx_envs.context import Split, check_split
+from latentctx_envs.rendering import RenderProfile, check_profile
+
+ObservationKind = Literal["state", "position", "pixels"]
+ContextMode = Literal["hidden", "observed"]
+KINDS: tuple[str, ...] = get_args(ObservationKind)
+CONTEXT_MODES: tuple[str, ...] = get_args(ContextMode)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an environment shows, from which contexts it draws and how an action is executed.
+
+    Raises:
+        ValueError: a value is not one of those named.
+    """
+
+    observation: str | Sequence[str] = "state"  # "state", "position", "pixels"; several give a Dict
+    context: ContextMode = "hidden"  # "observed" puts the context vector into the observation
+    context_split: Split = "all"  # "train" and "test" are finite and disjoint; "all" is the whole range
+    image_size: int | Sequence[int] = 84  # [pixels] of the observation: a square's side or (height, width)
+    camera: str | int = 0  # name or index
+    render_profile: RenderProfile = "fast"  # "reference", "fast" or "turbo"
+    action_repeat: int = 1  # control steps an action; rewards add up, only the last frame is rendered
+    noise_scale: float = 0.0  # standard deviation of noise on the executed action, before clipping
+    terminate_on_success: bool = False  # end the episode at the first success
+    context_visible: bool = False  # draw the context in the observed pixels (the observable control)
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values in words."""
+        kinds = self.kinds
+        if not kinds or len(set(kinds)) < len(kinds) or any(kind not in KINDS for kind in kinds):
+            raise ValueError(
+                f"observation must be one of {', '.join(KINDS)}, or several different ones; "
+                f"got {self.observation!r}."
+            )
+        if self.context not in CONTEXT_MODES:
+            raise ValueError(f"context must be one of {', '.join(CONTEXT_MODES)}; got {self.context!r}.")
+        check_split(self.context_split)
+        check_profile(self.render_profile)
+        _ = self.frame_shape
+        if not isinstance(self.action_repeat, int) or self.action_repeat < 1:
+            raise ValueError(f"action_repeat must be a whole number from 1; got {self.action_repeat!r}.")
+        if not 0.0 <= self.noise_scale < float("inf"):
+            raise ValueError(f"noise_scale must be a finite number from 0; got {self.noise_scale!r}.")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of observation, in order."""
+        return (self.observation,) if isinstance(self.observation, str) else tuple(self.observation)
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Shape of one frame: (height, width, 3).
+
+        Raises:
+            ValueError: `image_size` is not one or two positive whole numbers.
+        """
+        size = self.image_size
+        pair = (size, size) if isinstance(size, int) else tuple(size)
+        if len(pair) != 2 or any(not isinstance(side, int) or side < 1 for side in pair):
+            raise ValueError(f"image_size must be a positive int or (height, width); got {size!r}.")
+        return (*pair, 3)
