@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 Split = Literal["train", "test", "all"]
-SPLITS: tuple[str, ...] = get_args(Split)
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def check_split(split: str) -> None:
@@ -26,7 +26,7 @@ class Context(ABC):
     `sample`, `as_array` and `space`.
     """
 
-    splits: ClassVar[tuple[str, ...]] = SPLITS
+    splits: ClassVar[tuple[Split, ...]] = SPLITS
 
     @classmethod
     @abstractmethod

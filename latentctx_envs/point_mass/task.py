@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from latentctx_envs.context import Context
 from latentctx_envs.point_mass.context import GOAL_LIMIT, PointMassContext
+from latentctx_envs.task import Task
 
 SUCCESS_REWARD = 0.99  # an episode succeeds once a reward exceeds this
 TARGET_RADIUS = 0.015  # [m]
@@ -35,20 +36,20 @@ def gaussian_tolerance(distances: np.ndarray, bound: float, margin: float) -> np
     return np.exp(math.log(0.1) * np.square(excess))
 
 
-class PointMassTask:
+class PointMassTask(Task):
     """Push a mass to a goal that no observation shows. Rows are (x, y, vx, vy) in m and m/s."""
 
-    action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
     context_type: ClassVar[type[Context]] = PointMassContext
     context_geoms = ("target",)
     render_fps: ClassVar[int] = 20
-    vector_spaces: ClassVar[dict[str, spaces.Box]] = {
-        "state": spaces.Box(-1.0, 1.0, (4,), np.float32),
-        "position": spaces.Box(-1.0, 1.0, (2,), np.float32),
-    }
 
     def __init__(self) -> None:
         self.model = load_model()
+        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.vector_spaces = {
+            "state": spaces.Box(-1.0, 1.0, (4,), np.float32),
+            "position": spaces.Box(-1.0, 1.0, (2,), np.float32),
+        }
 
     def place_context(self, data: mujoco.MjData, context: Context) -> None:
         """Move the target marker to the goal."""

@@ -1,0 +1,236 @@
+"""Where datasets are and whether they are whole: ids, roots, loading, content hashes, safe recovery."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import minari
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from latentctx_datasets.recipes import RECIPES
+
+ID_PATTERN = re.compile(r"[\w-]+(/[\w-]+)*-v\d+", re.ASCII)
+SHIPPED_ROOT = Path(__file__).parent / "shipped"
+ENTRY_POINTS = ("latentctx_envs.",)  # modules whose environments a dataset may recover
+
+
+class DatasetError(ValueError):
+    """A dataset is unknown, missing, half-written or damaged."""
+
+
+def check_id(dataset_id: str) -> str:
+    """The id itself.
+
+    Raises:
+        DatasetError: it is not of the form `namespace/name-vN` (it could reach outside the dataset folder).
+    """
+    if not ID_PATTERN.fullmatch(dataset_id):
+        raise DatasetError(f"a dataset id looks like 'latentctx/point-mass/expert-v0'; got {dataset_id!r}.")
+    return dataset_id
+
+
+def root() -> Path:
+    """Minari's folder: `MINARI_DATASETS_PATH`, else `~/.minari/datasets`."""
+    path = os.environ.get("MINARI_DATASETS_PATH")
+    return Path(path) if path is not None else Path.home() / ".minari" / "datasets"
+
+
+def is_local(dataset_id: str) -> bool:
+    """Whether the dataset lies in Minari's folder."""
+    return (root() / check_id(dataset_id) / "data" / "metadata.json").is_file()
+
+
+def load(dataset_id: str) -> minari.MinariDataset:
+    """Load a dataset from Minari's folder; one that ships with the package is copied there first.
+
+    Raises:
+        DatasetError: bad id, not there, half-written or damaged; the message says what to do.
+    """
+    if not is_local(dataset_id):
+        recipe = RECIPES.get(dataset_id)
+        if recipe is None:
+            raise DatasetError(f"no dataset {dataset_id!r} in {root()}; known recipes: {', '.join(RECIPES)}.")
+        if not recipe.shipped or not (SHIPPED_ROOT / dataset_id).is_dir():
+            raise DatasetError(f"{dataset_id} is not built yet: run `latentctx data build {dataset_id}`.")
+        install_shipped(dataset_id)
+    try:
+        dataset = _quietly_load(dataset_id)
+        if dataset.total_episodes < 1:
+            raise DatasetError(f"it holds {dataset.total_episodes} episodes")
+    except Exception as error:  # h5py, json and Minari raise many types on damaged files
+        raise DatasetError(
+            f"{root() / dataset_id} is damaged ({_first_line(error)}): move it away and run "
+            f"`latentctx data build {dataset_id}`."
+        ) from None
+    return dataset
+
+
+def _quietly_load(dataset_id: str) -> minari.MinariDataset:
+    path = root() / dataset_id / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    if "observation_space" not in metadata or "action_space" not in metadata:
+        raise DatasetError("its metadata names no spaces")  # Minari would call what env_spec names
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return minari.load_dataset(dataset_id)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def install_shipped(dataset_id: str) -> Path:
+    """Copy a dataset that ships with the package into Minari's folder, in one move.
+
+    Raises:
+        DatasetError: it does not ship.
+    """
+    source = SHIPPED_ROOT / check_id(dataset_id)
+    if not source.is_dir():
+        raise DatasetError(f"{dataset_id} does not ship with the package: build it instead.")
+    target = root() / dataset_id
+    if not is_local(dataset_id):
+        staging = root() / f".{dataset_id.replace('/', '-')}.partial"
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copytree(source, staging)
+        adopt(staging, dataset_id)
+    return target
+
+
+def adopt(staging: Path, dataset_id: str) -> None:
+    """Move a finished dataset folder to its place under Minari's folder."""
+    from minari.namespace import create_namespace, list_local_namespaces
+
+    namespace = dataset_id.rpartition("/")[0]
+    if namespace and namespace not in list_local_namespaces():
+        create_namespace(namespace)
+    target = root() / dataset_id
+    if target.exists():
+        aside = target.with_name(f"{target.name}.broken")
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)  # never delete what somebody may want back
+    staging.rename(target)
+
+
+@contextlib.contextmanager
+def minari_root(path: Path) -> Iterator[None]:
+    """Let Minari write under another folder for a while."""
+    before = os.environ.get("MINARI_DATASETS_PATH")
+    os.environ["MINARI_DATASETS_PATH"] = str(path)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MINARI_DATASETS_PATH"]
+        else:
+            os.environ["MINARI_DATASETS_PATH"] = before
+
+
+def content_hash(dataset: minari.MinariDataset) -> str:
+    """sha256 over the arrays and metadata of every episode, whatever the file format."""
+    digest = hashlib.sha256()
+    metadata = dataset.storage.get_episode_metadata(dataset.episode_indices)
+    for episode, extra in zip(dataset.iterate_episodes(), metadata, strict=True):
+        assert episode.infos is not None
+        arrays = {
+            "observations": episode.observations,
+            "actions": episode.actions,
+            "rewards": episode.rewards,
+            "terminations": episode.terminations,
+            "truncations": episode.truncations,
+            **{f"infos/{key}": value for key, value in episode.infos.items()},
+        }
+        for name, value in sorted(arrays.items()):
+            array = np.ascontiguousarray(value)
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
+        digest.update(f"{int(extra['seed'])} {extra['context_json']} {extra['split']}".encode())
+    return digest.hexdigest()
+
+
+def recorded_hash(dataset: minari.MinariDataset) -> str:
+    """The content hash that was written down when the dataset was built.
+
+    Raises:
+        DatasetError: none was (the dataset was not built by this package).
+    """
+    value = dataset.storage.metadata.get("content_hash")
+    if not isinstance(value, str):
+        raise DatasetError(f"{dataset.id} carries no content hash: it was not built by latentctx.")
+    return value
+
+
+def verify(dataset_id: str) -> str:
+    """Recompute the content hash, compare it with the recorded one, and return it.
+
+    Raises:
+        DatasetError: the content was changed after the dataset was built.
+    """
+    dataset = load(dataset_id)
+    try:
+        actual = content_hash(dataset)
+    except (OSError, KeyError, ValueError) as error:
+        raise DatasetError(
+            f"{dataset_id} is damaged ({_first_line(error)}): move {root() / dataset_id} away and rebuild it."
+        ) from None
+    expected = recorded_hash(dataset)
+    if actual != expected:
+        raise DatasetError(
+            f"{dataset_id} was changed after it was built (hash {actual[:12]}, recorded {expected[:12]}): "
+            f"move {root() / dataset_id} away and run `latentctx data build {dataset_id}`."
+        )
+    return actual
+
+
+def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: Any) -> gym.Env[Any, Any]:
+    """Make the dataset's environment; unlike Minari's own recovery it calls only entry points of this project.
+
+    Args:
+        dataset: the dataset.
+        eval_env: make the evaluation environment instead of the collecting one.
+        kwargs: override keyword arguments of the environment, e.g. `observation="pixels"`.
+
+    Raises:
+        DatasetError: the metadata names no environment, or one from elsewhere.
+    """
+    metadata = dataset.storage.metadata
+    text = metadata.get("eval_env_spec" if eval_env else "env_spec") or metadata.get("env_spec")
+    if not isinstance(text, str):
+        raise DatasetError(f"{dataset.id} names no environment.")
+    spec = EnvSpec.from_json(text)
+    points = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
+    for point in points:
+        if not isinstance(point, str) or not point.startswith(ENTRY_POINTS):
+            raise DatasetError(
+                f"{dataset.id} wants to call {point!r}; only environments of {', '.join(ENTRY_POINTS)} are made."
+            )
+    return gym.make(spec, **kwargs)
+
+
+def info(dataset_id: str) -> dict[str, Any]:
+    """What a dataset holds, as plain values: counts, success, sizes, hash, environment."""
+    dataset = load(dataset_id)
+    metadata = dataset.storage.metadata
+    extras = list(dataset.storage.get_episode_metadata(dataset.episode_indices))
+    successes = [bool(extra["success"]) for extra in extras if "success" in extra]
+    return {
+        "id": dataset_id,
+        "path": str(root() / dataset_id),
+        "episodes": int(dataset.total_episodes),
+        "steps": int(dataset.total_steps),
+        "contexts": len({extra.get("context_json") for extra in extras}),
+        "success_rate": float(np.mean(successes)) if successes else None,
+        "megabytes": round(float(metadata.get("dataset_size", 0.0)), 2),
+        "content_hash": metadata.get("content_hash"),
+        "demonstrator": metadata.get("algorithm_name"),
+        "description": metadata.get("description"),
+    }

@@ -1,0 +1,24 @@
+"""Encoders: uint8 pixels (B, H, W, 3) -> float32 features (B, D), saved as safetensors and JSON."""
+
+from latentctx_envs.extras import require
+
+require("torch", "agents")
+require("safetensors", "agents")
+require("huggingface_hub", "agents")
+
+from latentctx_envs.encoders.base import Encoder, check_pixels  # noqa: E402
+from latentctx_envs.encoders.convnet import PAPER, QUICK, ConvNet, ConvNetConfig  # noqa: E402
+from latentctx_envs.encoders.frozen import FrozenEncoder  # noqa: E402
+from latentctx_envs.encoders.registry import load_encoder, zoo_names  # noqa: E402
+
+__all__ = [
+    "PAPER",
+    "QUICK",
+    "ConvNet",
+    "ConvNetConfig",
+    "Encoder",
+    "FrozenEncoder",
+    "check_pixels",
+    "load_encoder",
+    "zoo_names",
+]

@@ -1,0 +1,166 @@
+"""The Encoder contract: a torch module from pixels to features that saves itself without pickle."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin, snapshot_download
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from latentctx_envs.encoders.card import encoder_card
+
+FORMAT_VERSION = 1
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+
+
+class Encoder(nn.Module, PyTorchModelHubMixin):
+    """Base of all encoders; subclasses are built from one frozen dataclass and listed in the registry.
+
+    `save_pretrained(dir)` writes `config.json`, `model.safetensors` and a card; `from_pretrained` reads them from a
+    directory or a hub id. `push_to_hub` comes from huggingface_hub's mixin.
+    """
+
+    config_type: ClassVar[type[Any]]
+    feature_range: ClassVar[tuple[float, float]] = (-float("inf"), float("inf"))
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.training_record: dict[str, Any] = {}  # how it was trained, goes into config.json and the card
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, 3) of the frames it takes."""
+        raise NotImplementedError
+
+    @property
+    def features_dim(self) -> int:
+        """D, the number of features."""
+        raise NotImplementedError
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features (B, D) float32 of uint8 pixels (B, H, W, 3)."""
+        raise NotImplementedError
+
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | Path, *, training: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write the encoder to a directory; an existing encoder there is replaced in one move.
+
+        Args:
+            save_directory: where to; its parent is created.
+            training: JSON values of how it was trained (objective, dataset, hash, seed, command, metrics).
+        """
+        if training is not None:
+            self.training_record = dict(training)
+        target = Path(save_directory)
+        fresh = target.with_name(f"{target.name}.partial")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        config = {
+            "format_version": FORMAT_VERSION,
+            "encoder": type(self).__name__,
+            "architecture": dataclasses.asdict(self.config),
+            "training": self.training_record,
+        }
+        (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+        save_file({k: v.contiguous() for k, v in self.state_dict().items()}, fresh / WEIGHTS_FILE)
+        (fresh / CARD_FILE).write_text(encoder_card(config))
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        **_: Any,
+    ) -> Self:
+        """Load an encoder of this class from a directory, or from the hub if there is no such directory.
+
+        Raises:
+            ValueError: files are missing or damaged, or hold another class of encoder.
+        """
+        directory = Path(pretrained_model_name_or_path)
+        if not directory.is_dir():
+            directory = Path(
+                snapshot_download(
+                    str(pretrained_model_name_or_path),
+                    revision=revision,
+                    local_files_only=local_files_only,
+                    allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE],
+                )
+            )
+        config = read_config(directory)
+        if config["encoder"] != cls.__name__:
+            raise ValueError(f"{directory} holds a {config['encoder']}, not a {cls.__name__}.")
+        try:
+            encoder = cls(cls.config_type(**config["architecture"]))
+        except TypeError as error:
+            raise ValueError(f"{directory / CONFIG_FILE}: bad architecture: {error}") from None
+        encoder.load_state_dict(_read_weights(directory, encoder.state_dict()))
+        encoder.training_record = dict(config.get("training", {}))
+        return encoder.eval()
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The parsed `config.json` of an encoder directory.
+
+    Raises:
+        ValueError: it is missing, not JSON, or of an unknown format version.
+    """
+    path = directory / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{directory} is no encoder: it has no {CONFIG_FILE}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); save or download the encoder again.") from None
+    if not isinstance(config, dict) or config.get("format_version") != FORMAT_VERSION:
+        raise ValueError(f"{path} must have format_version {FORMAT_VERSION}; it is another kind of file.")
+    if not isinstance(config.get("architecture"), dict) or "encoder" not in config:
+        raise ValueError(f"{path} must name an encoder and its architecture.")
+    return config
+
+
+def _read_weights(directory: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    path = directory / WEIGHTS_FILE
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise ValueError(f"{directory} has no {WEIGHTS_FILE}; only safetensors are read.") from None
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}); save or download the encoder again.") from None
+    problems = [f"missing {name}" for name in expected if name not in weights]
+    problems += [f"unknown {name}" for name in weights if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(weights[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    problems += [f"{name} is not finite" for name, t in weights.items() if not torch.isfinite(t).all()]
+    if problems:
+        raise ValueError(f"{path} does not fit its config: {problems[0]}.")
+    return weights
+
+
+def check_pixels(pixels: Any, shape: tuple[int, int, int]) -> None:
+    """Refuse anything but a uint8 batch of frames of `shape`, array or tensor.
+
+    Raises:
+        ValueError: another dtype or shape.
+    """
+    got = tuple(getattr(pixels, "shape", ()))
+    dtype = str(getattr(pixels, "dtype", type(pixels).__name__)).removeprefix("torch.")
+    if dtype != "uint8":
+        raise ValueError(f"pixels must be uint8 in [0, 255]; got {dtype}.")
+    if len(got) != 4 or got[1:] != shape:
+        raise ValueError(f"pixels must have shape (batch, {', '.join(map(str, shape))}); got {got}.")

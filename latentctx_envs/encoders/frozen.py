@@ -1,0 +1,67 @@
+"""FrozenEncoder: numpy pixels in, numpy features out, weights never trained."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from latentctx_envs.encoders.base import Encoder, check_pixels
+from latentctx_envs.encoders.registry import load_encoder
+
+BATCH = 512  # frames encoded at once, bounds memory
+
+
+class FrozenEncoder:
+    """An encoder in evaluation mode without gradients, as the wrappers use it.
+
+    Args:
+        encoder: an Encoder, a directory, a zoo name or a hub id.
+        device: torch device.
+
+    Raises:
+        ValueError: no such encoder, or its files are damaged.
+    """
+
+    def __init__(self, encoder: str | Path | Encoder, *, device: str = "cpu") -> None:
+        self.module = encoder if isinstance(encoder, Encoder) else load_encoder(encoder)
+        self.module.requires_grad_(False).eval().to(device)
+        self._device = device
+
+    @property
+    def space(self) -> spaces.Box:
+        """Box of one feature vector, shape (D,), float32."""
+        low, high = self.module.feature_range
+        return spaces.Box(low, high, (self.module.features_dim,), np.float32)
+
+    def check_space(self, space: spaces.Space[Any], who: str) -> None:
+        """Refuse an observation space whose frames this encoder cannot take.
+
+        Raises:
+            ValueError: not uint8 pixels, or of another size.
+        """
+        if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
+            raise ValueError(
+                f"{who} needs pixels; this env's observation is {space}. Make it with observation='pixels'."
+            )
+        if space.shape != self.module.input_shape:
+            height, width, _ = self.module.input_shape
+            raise ValueError(
+                f"{who}: the encoder takes {height}x{width} frames, this env gives {space.shape}. "
+                f"Make it with image_size=({height}, {width})."
+            )
+
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """Features, float32 (B, D), of uint8 frames (B, H, W, 3).
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        check_pixels(pixels, self.module.input_shape)
+        with torch.inference_mode():
+            parts = [
+                self.module(torch.as_tensor(np.ascontiguousarray(part)).to(self._device)).cpu().numpy()
+                for part in np.split(pixels, range(BATCH, len(pixels), BATCH))
+            ]
+        return np.concatenate(parts)

@@ -1,0 +1,53 @@
+"""Names of encoders: the closed registry of classes and the zoo that ships with the package."""
+
+from pathlib import Path
+
+from latentctx_envs.encoders.base import CONFIG_FILE, Encoder, read_config
+from latentctx_envs.encoders.convnet import ConvNet
+
+CLASSES: dict[str, type[Encoder]] = {"ConvNet": ConvNet}
+ZOO = Path(__file__).parent / "zoo"
+
+
+def zoo_names() -> tuple[str, ...]:
+    """Names of the encoders that ship with the package."""
+    return tuple(sorted(path.parent.name for path in ZOO.glob(f"*/{CONFIG_FILE}")))
+
+
+def load_encoder(name: str | Path, *, revision: str | None = None, local_files_only: bool = False) -> Encoder:
+    """Load an encoder by directory, zoo name or hub id ("owner/name"), in that order.
+
+    Raises:
+        ValueError: there is no such encoder, its files are damaged, or its class is not in the registry.
+    """
+    directory = Path(name)
+    if not directory.is_dir() and str(name) in zoo_names():
+        directory = ZOO / str(name)
+    if not directory.is_dir():
+        if str(name).count("/") != 1 or str(name).startswith((".", "/")):
+            raise ValueError(
+                f"no encoder {str(name)!r}: expected a directory, a hub id 'owner/name', or one of the zoo's "
+                f"{list(zoo_names())}."
+            )
+        return _from_hub(str(name), revision, local_files_only)
+    return _class_of(directory).from_pretrained(directory)
+
+
+def _from_hub(name: str, revision: str | None, local_files_only: bool) -> Encoder:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        config = hf_hub_download(name, CONFIG_FILE, revision=revision, local_files_only=local_files_only)
+    except OSError as error:  # every hub failure, offline included, is one
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"no directory {name!r} here, and the hub gave none: {reason}") from None
+    return _class_of(Path(config).parent).from_pretrained(
+        name, revision=revision, local_files_only=local_files_only
+    )
+
+
+def _class_of(directory: Path) -> type[Encoder]:
+    kind = read_config(directory)["encoder"]
+    if kind not in CLASSES:
+        raise ValueError(f"{directory} holds an encoder of class {kind!r}; known are {sorted(CLASSES)}.")
+    return CLASSES[kind]
