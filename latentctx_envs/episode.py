@@ -88,7 +88,10 @@ def restore(model: mujoco.MjModel, data: mujoco.MjData, state: np.ndarray) -> No
         ValueError: the state has another length or is not finite.
     """
     size = mujoco.mj_stateSize(model, PHYSICS)
-    array = np.asarray(state, dtype=np.float64)
+    try:
+        array = np.asarray(state, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"physics_state must be {size} finite numbers; got {state!r}.") from None
     if array.shape != (size,) or not np.isfinite(array).all():
         raise ValueError(f"physics_state must be {size} finite numbers; got shape {array.shape}.")
     mujoco.mj_setState(model, data, array, PHYSICS)

@@ -18,6 +18,7 @@ import numpy as np
 RenderProfile = Literal["reference", "fast", "turbo"]
 PROFILES: tuple[str, ...] = get_args(RenderProfile)
 BACKENDS = ("egl", "osmesa", "glfw")
+STARTED = ("_scene", "_option", "_perturb", "_camera", "_rect", "_buffer")  # of a Renderer; not picklable
 APT_LINE = "apt-get install -y libegl1 libgl1-mesa-dri libopengl0 libosmesa6"
 
 
@@ -66,8 +67,13 @@ def gl_backend() -> str:
     Raises:
         RenderingUnavailableError: none could be started; the message names the packages to install.
     """
-    if _gl.context is None or _gl.pid != os.getpid():
+    if _gl.context is None:
         _start_gl()
+    if _gl.pid != os.getpid():  # the driver's threads stayed behind in the parent: frames fail or hang
+        raise RenderingUnavailableError(
+            "this process was forked from one that had rendered before, and OpenGL does not survive that; "
+            "start workers with 'spawn' or 'forkserver', or before the first frame."
+        )
     if _gl.thread != threading.get_ident():
         raise RenderingUnavailableError(
             "frames must be rendered in the thread that rendered first in this process; "
@@ -156,7 +162,7 @@ class Renderer:
         self._camera_id = _camera_id(model, camera)
         self._model = self._adapted_copy(model)
         for name in visible_geoms:
-            self._model.geom(name).rgba[3] = 1.0
+            self._model.geom_rgba[_geom_id(model, name), 3] = 1.0
         self._context: mujoco.MjrContext | None = None
         self._pid: int | None = None
 
@@ -213,8 +219,9 @@ class Renderer:
         return out
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the GL resources, which a copy makes for itself."""
-        return {**self.__dict__, "_context": None, "_pid": None, "_scene": None}
+        """Everything but what `_start` makes, which a copy makes for itself."""
+        kept = {name: value for name, value in self.__dict__.items() if name not in STARTED}
+        return {**kept, "_context": None, "_pid": None}
 
     def close(self) -> None:
         """Free the GL resources of this renderer; a later `render` starts anew."""
@@ -227,8 +234,16 @@ def _camera_id(model: mujoco.MjModel, camera: str | int) -> int:
     if isinstance(camera, str):
         index = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
     else:
-        index = camera if 0 <= camera < model.ncam else -1
+        index = camera if isinstance(camera, int) and 0 <= camera < model.ncam else -1
     if index < 0:
         names = [model.camera(i).name for i in range(model.ncam)]
         raise ValueError(f"camera must be one of {names} or its index; got {camera!r}.")
+    return index
+
+
+def _geom_id(model: mujoco.MjModel, name: str) -> int:
+    index = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, name)
+    if index < 0:
+        names = [model.geom(i).name for i in range(model.ngeom)]
+        raise ValueError(f"visible_geoms must be among {names}; got {name!r}.")
     return index

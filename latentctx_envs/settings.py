@@ -47,13 +47,14 @@ class Settings:
         _ = self.frame_shape
         if not isinstance(self.action_repeat, int) or self.action_repeat < 1:
             raise ValueError(f"action_repeat must be a whole number from 1; got {self.action_repeat!r}.")
-        if not 0.0 <= self.noise_scale < float("inf"):
+        if not isinstance(self.noise_scale, (int, float)) or not 0.0 <= self.noise_scale < float("inf"):
             raise ValueError(f"noise_scale must be a finite number from 0; got {self.noise_scale!r}.")
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of observation, in order."""
-        return (self.observation,) if isinstance(self.observation, str) else tuple(self.observation)
+        several = isinstance(self.observation, (list, tuple))
+        return tuple(self.observation) if several else (self.observation,)  # type: ignore[return-value]
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -63,7 +64,8 @@ class Settings:
             ValueError: `image_size` is not one or two positive whole numbers.
         """
         size = self.image_size
-        pair = (size, size) if isinstance(size, int) else tuple(size)
-        if len(pair) != 2 or any(not isinstance(side, int) or side < 1 for side in pair):
+        pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+        sides = [side for side in pair if isinstance(side, int) and side >= 1]
+        if len(pair) != 2 or len(sides) != 2:
             raise ValueError(f"image_size must be a positive int or (height, width); got {size!r}.")
-        return (*pair, 3)
+        return sides[0], sides[1], 3

@@ -47,6 +47,9 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1; got {num_envs}.")
+        modes = [mode.value for mode in AutoresetMode]
+        if autoreset_mode not in (*modes, *AutoresetMode):
+            raise ValueError(f"autoreset_mode must be one of {', '.join(modes)}; got {autoreset_mode!r}.")
         self.num_envs = num_envs
         self._mode = AutoresetMode(autoreset_mode)
         self.metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": self._mode}

@@ -2,6 +2,7 @@
 
 from latentctx_datasets.library import DatasetError, info, load, recover, verify
 from latentctx_datasets.recipes import RECIPES, Recipe
+from latentctx_datasets.replay import View, replay
 from latentctx_datasets.sampling import TransitionSampler, random_shift
 from latentctx_datasets.store import PixelStore, open_store
 
@@ -11,10 +12,12 @@ __all__ = [
     "PixelStore",
     "Recipe",
     "TransitionSampler",
+    "View",
     "info",
     "load",
     "open_store",
     "random_shift",
     "recover",
+    "replay",
     "verify",
 ]

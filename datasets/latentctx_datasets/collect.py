@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from latentctx_datasets import library
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes import RECIPES, Plan, Recipe
+from latentctx_datasets.replay import View, latent_env, replay
 from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.rendering import RenderProfile
 from latentctx_envs.rollout import Policy, rollout
@@ -33,7 +35,7 @@ def build(dataset_id: str, *, force: bool = False) -> str:
 
     Args:
         dataset_id: id of a recipe.
-        force: build again; the present dataset is moved aside as `<name>.broken`, never deleted.
+        force: build again; the present dataset is moved aside as `.<name>.broken-1` (-2, ...), never deleted.
 
     Raises:
         DatasetError: no such recipe, or the dataset that is there is damaged.
@@ -56,18 +58,6 @@ def build(dataset_id: str, *, force: bool = False) -> str:
     digest = write(dataset_id, iter(records), env=env, metadata=metadata)
     env.close()
     return digest
-
-
-def latent_env(env: gym.Env[Any, Any]) -> LatentContextEnv:
-    """The LatentContextEnv inside the wrappers.
-
-    Raises:
-        DatasetError: it is another kind of environment.
-    """
-    base = env.unwrapped
-    if not isinstance(base, LatentContextEnv):
-        raise DatasetError(f"{base} is no LatentContextEnv.")
-    return base
 
 
 Record = tuple[EpisodeBuffer, dict[str, Any]]  # an episode and its metadata
@@ -162,11 +152,11 @@ def export_pixels(
     target = library.check_id(target_id or f"{name}-{pixels}px-v{number}")
     if library.is_local(target):
         raise DatasetError(f"{target} is already in {library.root()}: move it away or choose another id.")
-    env = library.recover(source, observation="pixels", image_size=pixels, render_profile=profile)
-    with env:
+    view = View(image_size=pixels, render_profile=profile)
+    with library.recover(source, observation="pixels", **asdict(view)) as env:
         write(
             target,
-            _with_pixels(source, latent_env(env)),
+            _with_pixels(source, view),
             env=env,
             metadata={
                 "algorithm_name": source.storage.metadata["algorithm_name"],
@@ -178,13 +168,13 @@ def export_pixels(
     return target
 
 
-def _with_pixels(source: minari.MinariDataset, base: LatentContextEnv) -> Iterator[Record]:
+def _with_pixels(source: minari.MinariDataset, view: View) -> Iterator[Record]:
     extras = source.storage.get_episode_metadata(source.episode_indices)
+    pixels = replay(source, view, source.episode_indices)
     episodes = tqdm(source.iterate_episodes(), desc="render", unit="ep", total=len(source), delay=1)
-    for episode, extra in zip(episodes, extras, strict=True):
+    for episode, extra, frames in zip(episodes, extras, pixels, strict=True):
         context = json.loads(extra["context_json"])
         assert episode.infos is not None
-        frames = np.stack([base.frame(state, context) for state in episode.infos["physics_state"]])
         buffer = EpisodeBuffer(
             id=int(episode.id),
             seed=int(extra["seed"]),

@@ -1,7 +1,9 @@
 """Where datasets are and whether they are whole: ids, roots, loading, content hashes, safe recovery."""
 
 import contextlib
+import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -66,10 +68,10 @@ def load(dataset_id: str) -> minari.MinariDataset:
         dataset = _quietly_load(dataset_id)
         if dataset.total_episodes < 1:
             raise DatasetError(f"it holds {dataset.total_episodes} episodes")
+        list(dataset.storage.get_episode_metadata([dataset.total_episodes - 1]))  # opens the file
     except Exception as error:  # h5py, json and Minari raise many types on damaged files
         raise DatasetError(
-            f"{root() / dataset_id} is damaged ({_first_line(error)}): move it away and run "
-            f"`latentctx data build {dataset_id}`."
+            f"{root() / dataset_id} is damaged ({_first_line(error)}): {_remedy(dataset_id)}."
         ) from None
     return dataset
 
@@ -82,6 +84,11 @@ def _quietly_load(dataset_id: str) -> minari.MinariDataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return minari.load_dataset(dataset_id)
+
+
+def _remedy(dataset_id: str) -> str:
+    again = f"run `latentctx data build {dataset_id}`" if dataset_id in RECIPES else "make it again"
+    return f"move {root() / dataset_id} away and {again}"
 
 
 def _first_line(error: Exception) -> str:
@@ -99,14 +106,35 @@ def install_shipped(dataset_id: str) -> Path:
         raise DatasetError(f"{dataset_id} does not ship with the package: build it instead.")
     target = root() / dataset_id
     if not is_local(dataset_id):
-        staging = root() / f".{dataset_id.replace('/', '-')}.partial"
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.copytree(source, staging)
-        adopt(staging, dataset_id)
+        with staging(dataset_id) as folder:
+            if not is_local(dataset_id):  # another process may have installed it meanwhile
+                adopt(shutil.copytree(source, folder / "copy"), dataset_id)
     return target
 
 
-def adopt(staging: Path, dataset_id: str) -> None:
+@contextlib.contextmanager
+def staging(dataset_id: str) -> Iterator[Path]:
+    """An empty hidden folder beside the datasets to make one in; what is left in it goes at the end."""
+    path = root() / f".{dataset_id.replace('/', '-')}.partial"
+    with locked(path):
+        shutil.rmtree(path, ignore_errors=True)  # of a killed process
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time make `path`; the others wait. The lock file `<path>.lock` stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however it dies
+        yield
+
+
+def adopt(finished: Path, dataset_id: str) -> None:
     """Move a finished dataset folder to its place under Minari's folder."""
     from minari.namespace import create_namespace, list_local_namespaces
 
@@ -115,10 +143,10 @@ def adopt(staging: Path, dataset_id: str) -> None:
         create_namespace(namespace)
     target = root() / dataset_id
     if target.exists():
-        aside = target.with_name(f"{target.name}.broken")
-        shutil.rmtree(aside, ignore_errors=True)
-        target.rename(aside)  # never delete what somebody may want back
-    staging.rename(target)
+        # never delete what somebody may want back; hidden, as Minari's listing fails on such a name
+        names = (target.with_name(f".{target.name}.broken-{n}") for n in itertools.count(1))
+        target.rename(next(path for path in names if not path.exists()))
+    finished.rename(target)
 
 
 @contextlib.contextmanager
@@ -136,7 +164,10 @@ def minari_root(path: Path) -> Iterator[None]:
 
 
 def content_hash(dataset: minari.MinariDataset) -> str:
-    """sha256 over the arrays and metadata of every episode, whatever the file format."""
+    """sha256 over the arrays and metadata of every episode, whatever the file format.
+
+    Rewards count as float32: the last bit of NumPy's float64 `exp` depends on the CPU (AVX-512 or not).
+    """
     digest = hashlib.sha256()
     metadata = dataset.storage.get_episode_metadata(dataset.episode_indices)
     for episode, extra in zip(dataset.iterate_episodes(), metadata, strict=True):
@@ -144,7 +175,7 @@ def content_hash(dataset: minari.MinariDataset) -> str:
         arrays = {
             "observations": episode.observations,
             "actions": episode.actions,
-            "rewards": episode.rewards,
+            "rewards": np.asarray(episode.rewards, np.float32),
             "terminations": episode.terminations,
             "truncations": episode.truncations,
             **{f"infos/{key}": value for key, value in episode.infos.items()},
@@ -178,15 +209,15 @@ def verify(dataset_id: str) -> str:
     dataset = load(dataset_id)
     try:
         actual = content_hash(dataset)
-    except (OSError, KeyError, ValueError) as error:
+    except Exception as error:  # h5py raises many types on damaged files
         raise DatasetError(
-            f"{dataset_id} is damaged ({_first_line(error)}): move {root() / dataset_id} away and rebuild it."
+            f"{dataset_id} is damaged ({_first_line(error)}): {_remedy(dataset_id)}."
         ) from None
     expected = recorded_hash(dataset)
     if actual != expected:
         raise DatasetError(
             f"{dataset_id} was changed after it was built (hash {actual[:12]}, recorded {expected[:12]}): "
-            f"move {root() / dataset_id} away and run `latentctx data build {dataset_id}`."
+            f"{_remedy(dataset_id)}."
         )
     return actual
 

@@ -46,6 +46,7 @@ class TransitionSampler:
         n_step: n, distance of the second frame [steps].
         pad: largest random shift [pixels]; 0 for none.
         shared_shift: shift both frames of a transition alike (the paper shifts them independently).
+        same_frame: let the second frame be another view of the first (static objectives).
         rng: all randomness.
 
     Raises:
@@ -62,6 +63,7 @@ class TransitionSampler:
         n_step: int = 1,
         pad: int = 0,
         shared_shift: bool = False,
+        same_frame: bool = False,
     ) -> None:
         chosen = np.arange(len(store)) if episodes is None else np.asarray(episodes, dtype=np.int64)
         if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= len(store):
@@ -73,7 +75,7 @@ class TransitionSampler:
         self._store = store
         self._rng = rng
         self._batch_size, self._n_step, self._pad = batch_size, n_step, pad
-        self._shared_shift = shared_shift
+        self._shared_shift, self._same_frame = shared_shift, same_frame
         lengths = store.lengths[chosen]
         self._first = np.concatenate(
             [start + np.arange(n) for start, n in zip(store.starts[chosen], lengths, strict=True)]
@@ -91,7 +93,8 @@ class TransitionSampler:
         steps = first[:, None] + np.arange(self._n_step)
         actions = self._store.actions[np.minimum(steps, last[:, None] - 1)]
         pixels = self._store.frames[first]
-        following = self._store.frames[np.minimum(first + self._n_step, last)]
+        second = first if self._same_frame else np.minimum(first + self._n_step, last)
+        following = self._store.frames[second]
         if self._pad and self._shared_shift:
             both = random_shift(np.concatenate([pixels, following], axis=-1), self._pad, self._rng)
             pixels, following = np.split(both, 2, axis=-1)

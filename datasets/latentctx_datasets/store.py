@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,24 +23,13 @@ import numpy as np
 from tqdm import tqdm
 
 from latentctx_datasets import library
-from latentctx_datasets.collect import latent_env
 from latentctx_datasets.library import DatasetError
-from latentctx_envs.rendering import RenderProfile
+from latentctx_datasets.replay import View, latent_env, replay
 
 FORMAT_VERSION = 1
 CHUNK = 25  # episodes rendered by a worker at a time; a killed build loses at most the chunks in flight
 ARRAYS = ("frames", "observations", "actions", "starts", "lengths", "contexts")
 MANIFEST, STAMP, DONE = "manifest.json", "verified.json", "done"
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """From where and how frames are rendered."""
-
-    image_size: int = 84  # [pixels] side of the square frame
-    camera: str | int = 0
-    render_profile: RenderProfile = "fast"
-    goal_visible: bool = False  # draw the context: the observable-context control
 
 
 class PixelStore:
@@ -96,7 +85,9 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
     dataset = library.load(dataset_id)
     path = cache_root() / "pixels" / store_key(library.recorded_hash(dataset), view)
     if not path.is_dir():
-        _build(dataset_id, view, path, workers if workers is not None else os.cpu_count() or 1)
+        with library.locked(path):
+            if not path.is_dir():  # another process may have built it meanwhile
+                _build(dataset_id, view, path, workers if workers is not None else os.cpu_count() or 1)
     return PixelStore(path)
 
 
@@ -148,19 +139,12 @@ def _run(jobs: list[Any], workers: int) -> Iterator[tuple[int, int]]:
 def _render_chunk(job: tuple[str, str, dict[str, Any], int, int]) -> tuple[int, int]:
     """Render the frames of episodes first..last-1 into the memory-mapped file (runs in a worker)."""
     file, dataset_id, view, first, last = job
-    dataset = library.load(dataset_id)
     frames = np.load(file, mmap_mode="r+", allow_pickle=False)
     starts = np.load(Path(file).with_name("starts.npy"), allow_pickle=False)
-    env = latent_env(library.recover(dataset, observation="pixels", **view))
-    extras = dataset.storage.get_episode_metadata(range(first, last))
-    for index, extra in zip(range(first, last), extras, strict=True):
-        context = json.loads(extra["context_json"])
-        infos = dataset[index].infos
-        assert infos is not None
-        for time, state in enumerate(infos["physics_state"]):
-            env.frame(state, context, out=frames[starts[index] + time])
+    replayed = replay(library.load(dataset_id), View(**view), range(first, last))
+    for index, episode in zip(range(first, last), replayed, strict=True):
+        frames[starts[index] : starts[index] + len(episode)] = episode
     frames.flush()
-    env.close()
     return first, last
 
 
@@ -209,30 +193,32 @@ def _verified_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads((path / MANIFEST).read_text())
         if manifest["format_version"] != FORMAT_VERSION or manifest["key"] != path.name:
             raise KeyError("format_version")
+        _ = manifest["dataset_id"], View(**manifest["view"])
+        wanted = {name: (manifest["bytes"][name], manifest["sha256"][name]) for name in ARRAYS}
     except (OSError, ValueError, KeyError, TypeError):
         raise DatasetError(f"the pixel store's manifest is missing or damaged: {advice}.") from None
     try:
-        stamp = json.loads((path / STAMP).read_text())
-    except (OSError, ValueError):
+        stamp = dict(json.loads((path / STAMP).read_text()))
+    except (OSError, ValueError, TypeError):
         stamp = {}
     stale = [name for name in ARRAYS if stamp.get(name) != _stamp(path / f"{name}.npy")]
     for name in stale:
-        file = path / f"{name}.npy"
+        file, (count, digest) = path / f"{name}.npy", wanted[name]
         size = file.stat().st_size if file.exists() else 0
-        if size != manifest["bytes"][name]:
+        if size != count:
             raise DatasetError(
-                f"the pixel store's {file.name} has {size} bytes instead of {manifest['bytes'][name]}: {advice}."
+                f"the pixel store's {file.name} has {size} bytes instead of {count}: {advice}."
             )
-        if _digest(file) != manifest["sha256"][name]:
+        if _digest(file) != digest:
             raise DatasetError(f"the pixel store's {file.name} was changed since it was built: {advice}.")
     if stale:
         _write_stamp(path)
     return manifest
 
 
-def _stamp(file: Path) -> list[int] | None:
+def _stamp(file: Path) -> list[int]:
     if not file.exists():
-        return None
+        return []
     status = file.stat()
     return [status.st_size, status.st_mtime_ns]
 

@@ -56,10 +56,14 @@ class Encoder(nn.Module, PyTorchModelHubMixin):
         Args:
             save_directory: where to; its parent is created.
             training: JSON values of how it was trained (objective, dataset, hash, seed, command, metrics).
+
+        Raises:
+            ValueError: something else than an encoder is there; nothing was written.
         """
         if training is not None:
             self.training_record = dict(training)
         target = Path(save_directory)
+        _check_replaceable(target)
         fresh = target.with_name(f"{target.name}.partial")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -129,6 +133,18 @@ def read_config(directory: Path) -> dict[str, Any]:
     if not isinstance(config.get("architecture"), dict) or "encoder" not in config:
         raise ValueError(f"{path} must name an encoder and its architecture.")
     return config
+
+
+def _check_replaceable(directory: Path) -> None:
+    """Refuse to replace a file, or a directory that holds anything but an encoder's files."""
+    if not directory.exists():
+        return
+    found = [path.name for path in directory.iterdir()] if directory.is_dir() else [directory.name]
+    others = sorted(set(found) - {CONFIG_FILE, WEIGHTS_FILE, CARD_FILE})
+    if others:
+        raise ValueError(
+            f"{directory} holds more than an encoder ({', '.join(others[:3])}); save to a new directory."
+        )
 
 
 def _read_weights(directory: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

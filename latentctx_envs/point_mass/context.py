@@ -24,7 +24,10 @@ class PointMassContext(Context):
 
     def __post_init__(self) -> None:
         """Validate the goal and store it as a pair of Python floats."""
-        values = np.asarray(self.goal, dtype=np.float64)
+        try:
+            values = np.asarray(self.goal, dtype=np.float64)
+        except (TypeError, ValueError):
+            values = np.empty(0)  # refused below
         if values.shape != (2,) or not np.isfinite(values).all():
             raise ValueError(f"goal must be two finite numbers (x, y) in metres; got {self.goal!r}.")
         if np.abs(values).max() > GOAL_LIMIT:

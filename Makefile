@@ -1,0 +1,65 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both set up .venv first.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+GL_PACKAGES := libegl1 libgl1-mesa-dri libopengl0 libosmesa6
+# Where pip finds torch: empty for the configured index; without a GPU the CPU index of pytorch.org's
+# install selector saves gigabytes: make setup TORCH_INDEX=<its URL>
+TORCH_INDEX ?=
+DEMO ?=
+
+.PHONY: help setup gl demo test check format bench clean
+
+help:
+	@echo "make demo    the main job end to end (about 7 minutes on 2 cores), then runs/demo/report.html"
+	@echo "make test    the whole test suite"
+	@echo "make check   format, lint, types and the fast tests"
+	@echo "make setup   .venv with pinned versions, and software OpenGL"
+	@echo "make bench   speed of data sampling against Minari"
+
+setup: $(STAMP) gl
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	  || { echo "latentctx needs Python 3.11 or 3.12: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "Python's venv module is missing. On Debian or Ubuntu run: apt-get install -y python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,dev]'
+	@touch $(STAMP)
+
+gl: $(STAMP)
+	@$(BIN)/python -m latentctx_envs.doctor >/dev/null 2>&1 && exit 0; \
+	install="apt-get install -y --no-install-recommends $(GL_PACKAGES)"; \
+	if [ "$$(id -u)" = 0 ]; then as=""; \
+	elif sudo -n true 2>/dev/null; then as="sudo"; \
+	else echo "Software OpenGL is missing. Run: sudo $$install"; exit 1; fi; \
+	echo "installing software OpenGL: $$install"; \
+	$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as $$install >/dev/null \
+	  || { echo "That failed. Run: sudo $$install"; exit 1; }; \
+	$(BIN)/python -m latentctx_envs.doctor
+
+demo: setup
+	$(BIN)/latentctx demo --out runs/demo $(DEMO)
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python benchmarks/data_sampling.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""The `latentctx` command."""
+
+from latentctx_agents.cli.main import main
+
+__all__ = ["main"]

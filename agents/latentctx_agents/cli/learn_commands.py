@@ -1,0 +1,178 @@
+"""`latentctx demo`, `pretrain`, `finetune`, `evaluate` and `report`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from latentctx_datasets import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Success of a finetuned policy on the context of its demonstrations."""
+
+    policy: tyro.conf.Positional[Path]  # folder that `latentctx finetune` wrote
+    episodes: int = 100  # evaluation episodes, all at once
+    seed: int = 50_000  # of the first episode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write report.html of a finished demo run again."""
+
+    folder: tyro.conf.Positional[Path] = Path("runs/demo")
+
+
+def demo(words: list[str]) -> None:
+    """Run or resume the demo and print its table."""
+    from latentctx_agents.demo import QUICK, DemoConfig, run_demo
+
+    @dataclass(frozen=True, kw_only=True)
+    class Demo:
+        """The main job end to end: demonstrations with a hidden goal -> encoder -> policies -> evaluation.
+
+        A run that was stopped continues; a finished one is shown again. The defaults are the QUICK preset.
+        """
+
+        config: Annotated[DemoConfig, tyro.conf.arg(name="")] = QUICK
+        out: Path = Path("runs/demo")  # run folder
+        workers: int | None = None  # processes; by default one a core
+
+    arguments = tyro.cli(Demo, args=words, prog="latentctx demo")
+    summary = run_demo(arguments.config, arguments.out, workers=arguments.workers)
+    show(summary, arguments.config.finetune.demos, arguments.config.goals)
+    Console().print(f"\nreport: {arguments.out / 'report.html'}", soft_wrap=True)
+
+
+def show(summary: dict, demos: int, goals: int) -> None:  # type: ignore[type-arg]
+    """Print a demo's table."""
+    from latentctx_agents.plots import LABELS
+
+    ceiling = summary["success"]["expert"]
+    title = f"Success with {demos} demonstrations of each of {goals} unseen hidden goals"
+    table = Table("method", "success", "95 % interval", "of the expert", title=title)
+    for name, value in summary["success"].items():
+        low, high = summary["ci95"][name]
+        share = f"{value / ceiling:.2f}" if ceiling else "-"
+        table.add_row(LABELS[name], f"{value:.2f}", f"[{low:.2f}, {high:.2f}]", share)
+    console = Console()
+    console.print(table)
+    stages = ", ".join(f"{name} {value:.0f} s" for name, value in summary["seconds"].items())
+    console.print(f"time: {stages}", soft_wrap=True)
+
+
+def pretrain(words: list[str]) -> None:
+    """Pretrain one encoder."""
+    from latentctx_agents import pretrain as module
+
+    @dataclass(frozen=True, kw_only=True)
+    class Pretrain:
+        """Train an encoder on demonstrations of many hidden contexts, then freeze and save it."""
+
+        config: Annotated[module.PretrainConfig, tyro.conf.arg(name="")]
+        out: Path = Path("runs/pretrain")  # run folder; the encoder goes to <out>/encoder
+        device: str = "cpu"  # torch device
+
+    arguments = tyro.extras.overridable_config_cli(
+        {
+            "quick": ("two cores, minutes: 48 px, 4,000 steps", Pretrain(config=module.QUICK)),
+            "paper": ("arXiv 2305.16985: 84 px, 100,000 steps, for a GPU", Pretrain(config=module.PAPER)),
+        },
+        args=words,
+        prog="latentctx pretrain",
+    )
+    if not (arguments.out / "encoder").is_dir():
+        _prepare(arguments.config.dataset)
+    from latentctx_agents.progress import training_bar
+
+    with training_bar(f"pretrain {arguments.config.objective}", arguments.config.optimizer.steps) as advance:
+        module.pretrain(arguments.config, arguments.out, device=arguments.device, on_step=advance)
+    print(f"encoder: {arguments.out / 'encoder'}")
+
+
+def _prepare(dataset: str) -> None:
+    from latentctx_datasets import RECIPES, collect
+
+    if dataset in RECIPES:
+        collect.build(dataset)
+
+
+def finetune(words: list[str]) -> None:
+    """Finetune one policy."""
+    from latentctx_agents import cells
+    from latentctx_agents.finetune import QUICK, FinetuneConfig
+    from latentctx_envs.encoders import load_encoder
+
+    @dataclass(frozen=True, kw_only=True)
+    class Finetune:
+        """Clone a policy for one new hidden context from a few demonstrations."""
+
+        config: Annotated[FinetuneConfig, tyro.conf.arg(name="")] = QUICK
+        encoder: str | None = (
+            None  # directory, zoo name or hub id; without one the policy sees true positions
+        )
+        scratch: bool = False  # train from pixels without the encoder's weights (only its shape is used)
+        dataset: str = "latentctx/point-mass/finetune-v0"  # demonstrations, goal by goal
+        goal: int = 0  # index of the hidden context in the dataset
+        out: Path = Path("runs/finetune")  # folder for the policy
+
+    arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
+    _prepare(arguments.dataset)
+    view, method = View(), cells.STATES
+    if arguments.encoder is not None:
+        record = load_encoder(arguments.encoder)
+        trained = record.training_record.get("config", {})
+        view = View(
+            image_size=record.input_shape[0],
+            render_profile=trained.get("render_profile", "fast"),
+            goal_visible=trained.get("goal_visible", False),
+        )
+        method = cells.SCRATCH if arguments.scratch else str(record.training_record.get("objective"))
+    cell = cells.Cell(
+        method=method,
+        encoder=arguments.encoder,
+        dataset=arguments.dataset,
+        goal=arguments.goal,
+        view=view,
+        finetune=arguments.config,
+        episodes=1,
+        directory=str(arguments.out),
+    )
+    policy, loss = cells.finetune_policy(cell)
+    policy.save(arguments.out)
+    print(f"{method} policy for context {policy.card.context}, last loss {loss:.4f}: {arguments.out}")
+
+
+def evaluate(words: list[str]) -> None:
+    """Evaluate one policy."""
+    arguments = tyro.cli(Evaluate, args=words, prog="latentctx evaluate")
+    from latentctx_agents.evaluate import success_of
+    from latentctx_agents.policy_folder import FinetunedPolicy
+    from latentctx_agents.stats import bootstrap_interval
+
+    policy = FinetunedPolicy.load(arguments.policy)
+    env = policy.make_vec(arguments.episodes)
+    success = success_of(policy.policy, env, policy.card.context, seed=arguments.seed)
+    env.close()
+    low, high = bootstrap_interval(success.astype(float))
+    facts = {
+        "success": round(float(success.mean()), 4),
+        "ci95": [round(low, 4), round(high, 4)],
+        "episodes": len(success),
+        "method": policy.card.method,
+        "context": policy.card.context,
+    }
+    print(json.dumps(facts))
+
+
+def report(words: list[str]) -> None:
+    """Write the report again."""
+    arguments = tyro.cli(Report, args=words, prog="latentctx report")
+    from latentctx_agents.report import write_report
+
+    print(f"report: {write_report(arguments.folder)}")

@@ -1,0 +1,55 @@
+"""Dispatch of `latentctx`: finds the command, turns errors that users can mend into one line."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from latentctx_agents.cli import data_commands, learn_commands, world_commands
+
+Command = Callable[[list[str]], None]
+
+COMMANDS: dict[str, tuple[Command, str]] = {
+    "demo": (learn_commands.demo, "the main job end to end, with a report"),
+    "envs": (world_commands.envs, "list the worlds, or describe one"),
+    "data": (data_commands.data, "build, list, show, verify, export and install datasets"),
+    "pretrain": (learn_commands.pretrain, "train an encoder on demonstrations of hidden contexts"),
+    "finetune": (learn_commands.finetune, "clone a policy for one new context on a frozen encoder"),
+    "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
+    "report": (learn_commands.report, "write the HTML page of a finished demo run again"),
+    "doctor": (world_commands.doctor, "check rendering and versions"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; exits with 2 on bad usage and 1 on an error that the message explains."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return
+    if words[0] not in COMMANDS:
+        print(f"latentctx: no command {words[0]!r}; choose from {', '.join(COMMANDS)}.", file=sys.stderr)
+        sys.exit(2)
+    try:
+        COMMANDS[words[0]][0](words[1:])
+    except KeyboardInterrupt:
+        print("\nlatentctx: stopped; the same command continues where it was.", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, ImportError, OSError, RuntimeError) as error:
+        if os.environ.get("LATENTCTX_DEBUG"):
+            raise
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"latentctx {words[0]}: {message}", file=sys.stderr)
+        sys.exit(1)
+
+
+def usage() -> str:
+    """The overview that `latentctx --help` prints."""
+    rows = "\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())
+    return f"""usage: latentctx COMMAND [options]
+
+Worlds with a hidden context, demonstrations, frozen encoders and learners.
+
+{rows}
+
+`latentctx COMMAND --help` explains each. LATENTCTX_DEBUG=1 shows tracebacks.
+Datasets lie in MINARI_DATASETS_PATH (~/.minari/datasets), caches in LATENTCTX_CACHE (~/.cache/latentctx)."""

@@ -1,0 +1,62 @@
+"""GIFs of rollouts with the hidden context drawn in, for the viewer only."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+from PIL import Image, ImageDraw
+
+from latentctx_agents.evaluate import EVALUATION_SEED
+from latentctx_agents.policy_folder import FinetunedPolicy
+from latentctx_envs.rollout import rollout
+from latentctx_envs.wrappers import EncodeObservation
+
+SIZE = 160  # [pixels] side of a tile
+EVERY = 2  # every second step is shown
+BANNER = 18  # [pixels] height of a tile's title
+
+
+def film(policy: FinetunedPolicy, title: str, *, seed: int = EVALUATION_SEED) -> np.ndarray:
+    """Frames of one episode, uint8 (t, SIZE + BANNER, SIZE, 3), the border green once it succeeded."""
+    card = policy.card
+    shown = {"render_mode": "rgb_array", "render_context": True}
+    if card.view is None or policy.encoder is None:
+        env = gym.make(card.env_id, observation="position", **shown)
+    else:
+        env = gym.make(card.env_id, observation="pixels", **vars(card.view), **shown)
+        env = EncodeObservation(env, policy.encoder)
+    reset = {"seed": seed, "options": {"context": card.context}}
+    frames, success = [], False
+    for step in rollout(env, policy.policy, [reset], watch=env.render):
+        success |= bool(step.info["success"])
+        if step.time % EVERY == 0:
+            frames.append(_tile(step.seen, title, success))
+    frames.append(_tile(step.next_seen, title, success or bool(step.next_info["success"])))
+    env.close()
+    return np.stack(frames)
+
+
+def _tile(frame: np.ndarray, title: str, success: bool) -> np.ndarray:
+    picture = Image.fromarray(frame).resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+    tile = Image.new("RGB", (SIZE, SIZE + BANNER), (255, 255, 255))
+    tile.paste(picture, (0, BANNER))
+    draw = ImageDraw.Draw(tile)
+    draw.text((4, 3), title, fill=(0, 0, 0))
+    if success:
+        draw.rectangle((0, BANNER, SIZE - 1, SIZE + BANNER - 1), outline=(40, 200, 80), width=4)
+    return np.asarray(tile)
+
+
+def write_gif(films: Sequence[Sequence[np.ndarray]], path: Path, *, fps: float = 12.0) -> None:
+    """Write rows of films as one looping GIF; shorter films hold their last frame."""
+    longest = max(len(film) for row in films for film in row)
+    padded = [
+        [np.concatenate([film, np.repeat(film[-1:], longest - len(film), axis=0)]) for film in row]
+        for row in films
+    ]
+    whole = np.concatenate([np.concatenate(row, axis=2) for row in padded], axis=1)
+    images = [Image.fromarray(frame).quantize(64) for frame in whole]
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=int(1000 / fps), loop=0, optimize=True
+    )

@@ -1,0 +1,155 @@
+"""Finetuning: a policy for one new context from a few demonstrations, on a frozen encoder or beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latentctx_agents.nets import mlp
+from latentctx_agents.optim import OptimizerConfig, Training
+from latentctx_datasets import View, library, random_shift, replay
+from latentctx_envs.encoders import ConvNet, FrozenEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """How a policy head (or a whole network, from scratch) is trained by behaviour cloning.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    demos: int = 2  # demonstrations of the new context
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(steps=1000, batch_size=128, learning_rate=1e-3)
+    )
+    hidden: tuple[int, ...] = (256, 256)  # widths of the head
+    dropout: float = 0.0  # after each hidden layer of the head
+    pad: int = 0  # random shift of the frames when training from scratch [pixels]
+    seed: int = 0  # of weights, batches and the choice of demonstrations
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers in words."""
+        if self.demos < 1 or self.pad < 0 or not 0.0 <= self.dropout < 1.0:
+            raise ValueError("demos starts at 1, pad at 0, dropout is in [0, 1).")
+
+
+QUICK = FinetuneConfig()
+PAPER = FinetuneConfig(
+    optimizer=OptimizerConfig(steps=10_000, batch_size=256, learning_rate=1e-3), dropout=0.1, pad=8
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demonstrations:
+    """Transitions of one context: what was seen and done."""
+
+    positions: np.ndarray  # float32 (n, p), the "position" observation (ground truth of arXiv 2305.16985)
+    actions: np.ndarray  # float32 (n, a)
+    pixels: np.ndarray | None  # uint8 (n, h, w, 3)
+
+
+def choose_episodes(dataset_id: str, goal: int, per_goal: int, demos: int, seed: int) -> list[int]:
+    """Indices of `demos` episodes of one goal in a goal-by-goal dataset, drawn without replacement.
+
+    Raises:
+        ValueError: the goal does not exist or has fewer demonstrations.
+    """
+    total = int(library.load(dataset_id).total_episodes)
+    goals = total // per_goal
+    if not 0 <= goal < goals or demos > per_goal:
+        raise ValueError(
+            f"{dataset_id} has {goals} goals with {per_goal} demonstrations each; "
+            f"asked for {demos} of goal {goal}."
+        )
+    drawn = np.random.default_rng([seed, goal]).choice(per_goal, demos, replace=False)
+    return [goal * per_goal + int(index) for index in np.sort(drawn)]
+
+
+def load_demonstrations(dataset_id: str, episodes: list[int], view: View | None = None) -> Demonstrations:
+    """The transitions of some episodes; frames are rendered if a view is given."""
+    dataset = library.load(dataset_id)
+    chosen = [dataset[index] for index in episodes]
+    size = library.recover(dataset, observation="position").observation_space.shape
+    assert size is not None
+    pixels = None
+    if view is not None:
+        pixels = np.concatenate([frames[:-1] for frames in replay(dataset, view, episodes)])
+    return Demonstrations(
+        positions=np.concatenate([e.observations[:-1, : size[0]] for e in chosen]),
+        actions=np.concatenate([e.actions for e in chosen]),
+        pixels=pixels,
+    )
+
+
+def finetune_head(
+    inputs: np.ndarray, actions: np.ndarray, config: FinetuneConfig
+) -> tuple[nn.Sequential, float]:
+    """Clone actions from fixed inputs (cached features or positions); the head and its last loss.
+
+    Args:
+        inputs: float32 (n, d).
+        actions: float32 (n, a) in [-1, 1].
+        config: the training.
+    """
+    torch.manual_seed(config.seed)
+    head = _head(inputs.shape[1], actions.shape[1], config)
+    x, y = torch.from_numpy(inputs), torch.from_numpy(actions)
+    return head, _clone(head, lambda rows, _: x[rows], y, config)
+
+
+def finetune_scratch(
+    encoder: ConvNet, demonstrations: Demonstrations, config: FinetuneConfig
+) -> tuple[nn.Sequential, float]:
+    """Train encoder and head together from the demonstrations' frames; the head and its last loss.
+
+    Raises:
+        ValueError: the demonstrations were loaded without frames.
+    """
+    pixels = demonstrations.pixels
+    if pixels is None:
+        raise ValueError("training from scratch needs frames: load the demonstrations with a view.")
+    torch.manual_seed(config.seed)
+    head = _head(encoder.features_dim, demonstrations.actions.shape[1], config)
+
+    def frames(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(random_shift(pixels[rows], config.pad, rng))
+
+    network = nn.Sequential(encoder, head)
+    return head, _clone(network, frames, torch.from_numpy(demonstrations.actions), config)
+
+
+def encode_demonstrations(encoder: FrozenEncoder, demonstrations: Demonstrations) -> np.ndarray:
+    """Features (n, D) of the demonstrations' frames, computed once.
+
+    Raises:
+        ValueError: the demonstrations were loaded without frames.
+    """
+    if demonstrations.pixels is None:
+        raise ValueError("features need frames: load the demonstrations with a view.")
+    return encoder.encode(demonstrations.pixels)
+
+
+def _head(inputs: int, outputs: int, config: FinetuneConfig) -> nn.Sequential:
+    return mlp(inputs, outputs, hidden=config.hidden, dropout=config.dropout, last=nn.Tanh())
+
+
+def _clone(
+    network: nn.Module,
+    inputs: Callable[[np.ndarray, np.random.Generator], Tensor],
+    actions: Tensor,
+    config: FinetuneConfig,
+) -> float:
+    rng = np.random.default_rng(config.seed)
+    training = Training([network], config.optimizer, rng)
+
+    def loss() -> tuple[Tensor, dict[str, float]]:
+        rows = rng.integers(len(actions), size=config.optimizer.batch_size)
+        return (network(inputs(rows, rng)) - actions[rows]).square().mean(), {}
+
+    last = 0.0
+    for _, metrics in training.run(loss):
+        last = metrics["loss"]
+    return last

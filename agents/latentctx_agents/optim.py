@@ -1,0 +1,132 @@
+"""One optimiser loop for every learner: AdamW with cosine decay, resumable without pickle."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+Metrics = dict[str, float]
+LossFunction = Callable[[], tuple[Tensor, Metrics]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with cosine decay to zero, as in arXiv 2305.16985.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    steps: int  # gradient steps
+    batch_size: int  # transitions a step
+    learning_rate: float  # at the first step
+    weight_decay: float = 1e-4  # on every parameter
+    log_every: int = 50  # [steps] between two rows of metrics, each the mean since the last
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers in words."""
+        if self.steps < 1 or self.batch_size < 1 or self.log_every < 1:
+            raise ValueError("steps, batch_size and log_every start at 1.")
+        if self.learning_rate <= 0.0 or self.weight_decay < 0.0:
+            raise ValueError("learning_rate must be above 0 and weight_decay at least 0.")
+
+
+class Training:
+    """Parameters, optimiser and step counter of one training, with everything that a resume needs.
+
+    Args:
+        modules: what is trained; their parameters and buffers are saved and restored.
+        config: the optimiser.
+        rng: the generator that draws the batches; its state is saved as well.
+    """
+
+    def __init__(
+        self, modules: Sequence[nn.Module], config: OptimizerConfig, rng: np.random.Generator
+    ) -> None:
+        self.modules = nn.ModuleList(modules)
+        self.config = config
+        self.rng = rng
+        self.step = 0
+        self._parameters = [p for p in self.modules.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+
+    def run(self, loss: LossFunction) -> Iterator[tuple[int, Metrics]]:
+        """Train to the last step; yield (step, mean metrics) every `log_every` steps and at the end."""
+        config = self.config
+        sums: dict[str, float] = {}
+        count = 0
+        self.modules.train()
+        while self.step < config.steps:
+            rate = 0.5 * config.learning_rate * (1.0 + math.cos(math.pi * self.step / config.steps))
+            self._optimizer.param_groups[0]["lr"] = rate
+            value, metrics = loss()
+            self._optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            self._optimizer.step()
+            self.step += 1
+            count += 1
+            for name, number in {"loss": value.item(), **metrics}.items():
+                sums[name] = sums.get(name, 0.0) + number
+            if self.step % config.log_every == 0 or self.step == config.steps:
+                yield self.step, {name: total / count for name, total in sums.items()}
+                sums, count = {}, 0
+        self.modules.eval()
+
+    def save(self, directory: Path) -> None:
+        """Write the checkpoint, replacing the last one in one move."""
+        tensors = {f"module/{name}": t for name, t in self.modules.state_dict().items()}
+        for index, parameter in enumerate(self._parameters):
+            for name, value in self._optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer/{index}/{name}"] = value
+        tensors["torch_rng"] = torch.get_rng_state()
+        state = {"step": str(self.step), "rng": json.dumps(self.rng.bit_generator.state)}
+        fresh = directory / "checkpoint.partial"
+        save_file({k: t.contiguous().cpu() for k, t in tensors.items()}, fresh, metadata=state)
+        os.replace(fresh, directory / "checkpoint.safetensors")
+
+    def restore(self, directory: Path) -> bool:
+        """Continue from the directory's checkpoint; False if there is none.
+
+        Raises:
+            ValueError: the checkpoint is damaged or belongs to another training.
+        """
+        path = directory / "checkpoint.safetensors"
+        if not path.exists():
+            return False
+        try:
+            tensors, state = load_file(path), _metadata(path)
+            modules = {k[7:]: t for k, t in tensors.items() if k.startswith("module/")}
+            self.modules.load_state_dict(modules)
+            for index, parameter in enumerate(self._parameters):
+                prefix = f"optimizer/{index}/"
+                self._optimizer.state[parameter] = {
+                    key[len(prefix) :]: t if key.endswith("step") else t.to(parameter.device)
+                    for key, t in tensors.items()
+                    if key.startswith(prefix)
+                }
+            self.rng.bit_generator.state = json.loads(state["rng"])
+            self.step = int(state["step"])
+            torch.set_rng_state(tensors["torch_rng"])
+        except Exception as error:  # safetensors, json and torch raise many types on damaged files
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f"{path} does not fit this training ({reason}): remove it to start over."
+            ) from None
+        return True
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return file.metadata()

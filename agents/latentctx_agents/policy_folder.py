@@ -1,0 +1,101 @@
+"""A finetuned policy on disk: config, safetensors head and, if it sees pixels, its encoder."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from latentctx_agents.nets import mlp
+from latentctx_agents.policies import HeadPolicy
+from latentctx_datasets import View
+from latentctx_envs.encoders import Encoder, load_encoder
+from latentctx_envs.wrappers import VectorEncodeObservation
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyCard:
+    """What a policy expects and for which context it was trained."""
+
+    env_id: str
+    method: str  # how it was made, e.g. "inverse_dynamics", "scratch", "states"
+    context: dict[str, Any]  # the context of its demonstrations
+    inputs: int  # length of the head's input
+    outputs: int  # action dimension
+    hidden: tuple[int, ...]  # widths of the head
+    view: View | None  # of the pixels; None for a policy on positions
+    training: dict[str, Any]  # how it was trained
+
+
+class FinetunedPolicy:
+    """A head on positions or on an encoder's features, with what is needed to run it.
+
+    Args:
+        card: what it expects.
+        head: the network.
+        encoder: turns pixels into the head's input; None for a policy on positions.
+    """
+
+    def __init__(self, card: PolicyCard, head: nn.Module, encoder: Encoder | None) -> None:
+        self.card = card
+        self.head = head.eval()
+        self.encoder = encoder
+        self.policy = HeadPolicy(head)
+
+    def make_vec(self, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+        """N environments whose observations this policy takes."""
+        view = self.card.view
+        if view is None or self.encoder is None:
+            return gym.make_vec(self.card.env_id, num_envs=num_envs, observation="position")
+        env = gym.make_vec(self.card.env_id, num_envs=num_envs, observation="pixels", **asdict(view))
+        return VectorEncodeObservation(env, self.encoder)
+
+    def save(self, directory: Path) -> None:
+        """Write the policy, replacing the directory in one move."""
+        fresh = directory.with_name(f"{directory.name}.partial")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        config = {"format_version": FORMAT_VERSION, **asdict(self.card)}
+        (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        save_file({k: t.contiguous() for k, t in self.head.state_dict().items()}, fresh / "head.safetensors")
+        if self.encoder is not None:
+            self.encoder.save_pretrained(fresh / "encoder")
+        shutil.rmtree(directory, ignore_errors=True)
+        fresh.rename(directory)
+
+    @classmethod
+    def load(cls, directory: Path) -> "FinetunedPolicy":
+        """Read a policy back.
+
+        Raises:
+            ValueError: files are missing or damaged.
+        """
+        try:
+            config = json.loads((directory / "config.json").read_text())
+            if config.pop("format_version") != FORMAT_VERSION:
+                raise ValueError("another format version")
+            view = View(**config.pop("view")) if config["view"] is not None else config.pop("view")
+            card = PolicyCard(**{**config, "hidden": tuple(config["hidden"]), "view": view})
+            head = mlp(card.inputs, card.outputs, hidden=card.hidden, last=nn.Tanh())
+            weights = load_file(directory / "head.safetensors")
+            head.load_state_dict(weights)
+        except FileNotFoundError as error:
+            raise ValueError(f"{directory} is no policy: {Path(error.filename).name} is missing.") from None
+        except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{directory} is damaged ({reason}): finetune the policy again.") from None
+        encoder = load_encoder(directory / "encoder") if view is not None else None
+        return cls(card, head, encoder)
+
+
+def as_head(network: nn.Sequential) -> nn.Sequential:
+    """A head without its dropout layers, whose parameters keep their names in a net made without dropout."""
+    kept = [layer for layer in network if not isinstance(layer, nn.Dropout)]
+    return nn.Sequential(*kept).eval()

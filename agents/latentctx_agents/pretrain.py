@@ -1,0 +1,203 @@
+"""Pretraining: an encoder learns from demonstrations of many hidden contexts (arXiv 2305.16985)."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from latentctx_agents.optim import Metrics, OptimizerConfig, Training
+from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
+from latentctx_agents.runs import MetricsLog, RunFolder, command_line, environment
+from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_store
+from latentctx_envs.encoders import PAPER as PAPER_NET
+from latentctx_envs.encoders import QUICK as QUICK_NET
+from latentctx_envs.encoders import ConvNet, ConvNetConfig, Encoder
+from latentctx_envs.rendering import RenderProfile
+
+CHECKPOINT_SECONDS = 15.0
+CENTER_FRAMES = 2000  # drawn to compute the mean image of a centred encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """What is pretrained, on what and for how long.
+
+    Raises:
+        ValueError: the objective is unknown or a number is out of range.
+    """
+
+    objective: str = "inverse_dynamics"  # a name in `representations.OBJECTIVES`, or "random" for no training
+    dataset: str = "latentctx/point-mass/expert-v0"
+    contexts: int = 1000  # the first episodes of the dataset, one context each
+    render_profile: RenderProfile = "fast"
+    goal_visible: bool = False  # draw the context into the frames: the observable-context control
+    encoder: ConvNetConfig = field(default_factory=lambda: QUICK_NET)
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(steps=4000, batch_size=128, learning_rate=1e-3)
+    )
+    n_step: int = 1  # distance of the two frames [steps]
+    dropout: float = 0.0  # in action heads
+    pad: int = 0  # random shift [pixels]
+    shared_shift: bool = False  # shift both frames alike; the paper shifts them independently
+    decoder_width: float = 0.25  # of explicit forward dynamics, factor on the paper's channels
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained in words."""
+        names = [*OBJECTIVES, "random"]
+        if self.objective not in names:
+            raise ValueError(f"objective must be one of {', '.join(names)}; got {self.objective!r}.")
+        height, width = self.encoder.image_size
+        if height != width:
+            raise ValueError(f"pixel stores hold square frames; the encoder wants {height}x{width}.")
+        if self.contexts < 1:
+            raise ValueError(f"contexts must be at least 1; got {self.contexts}.")
+
+    @property
+    def view(self) -> View:
+        """How the frames are rendered."""
+        return View(
+            image_size=self.encoder.image_size[0],
+            render_profile=self.render_profile,
+            goal_visible=self.goal_visible,
+        )
+
+
+QUICK = PretrainConfig()
+PAPER = PretrainConfig(
+    encoder=PAPER_NET,
+    optimizer=OptimizerConfig(steps=100_000, batch_size=256, learning_rate=1e-3),
+    dropout=0.1,
+    pad=8,
+    decoder_width=1.0,
+)
+
+
+def pretrain(
+    config: PretrainConfig,
+    directory: Path,
+    *,
+    device: str = "cpu",
+    on_step: Callable[[int, Metrics], None] = lambda step, metrics: None,
+) -> Encoder:
+    """Train an encoder into `directory/encoder` and return it; a killed run continues where it was.
+
+    Args:
+        config: what to train.
+        directory: run folder.
+        device: torch device.
+        on_step: called with (step, metrics) at every row of metrics.
+
+    Raises:
+        ValueError: the folder belongs to another config, or the dataset has too few contexts.
+        DatasetError: the dataset is missing or damaged.
+    """
+    RunFolder(directory, config)
+    target = directory / "encoder"
+    if target.is_dir():
+        return ConvNet.from_pretrained(target).to(device)
+    began = time.monotonic()
+    store = open_store(config.dataset, config.view)
+    if len(store) < config.contexts:
+        raise ValueError(f"{config.dataset} has {len(store)} episodes; contexts={config.contexts}.")
+    encoder, training = set_up(config, store, device)
+    if training is not None:
+        for step, metrics in _train(config, training, encoder, store, directory, device):
+            on_step(step, metrics)
+    encoder.save_pretrained(target, training=_record(config, store, time.monotonic() - began))
+    (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+    return encoder.eval()
+
+
+def set_up(config: PretrainConfig, store: PixelStore, device: str) -> tuple[ConvNet, Training | None]:
+    """A fresh encoder and its training (None for the random encoder), both decided by the seed."""
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    encoder = ConvNet(config.encoder).to(device)
+    if config.encoder.centred:
+        frames = int(store.starts[config.contexts - 1] + store.lengths[config.contexts - 1] + 1)
+        drawn = np.random.default_rng(config.seed).choice(frames, min(frames, CENTER_FRAMES), replace=False)
+        encoder.center_on(store.frames[np.sort(drawn)])
+    if config.objective == "random":
+        return encoder, None
+    head_config = ObjectiveConfig(
+        action_dim=store.actions.shape[-1],
+        n_step=config.n_step,
+        dropout=config.dropout,
+        decoder_width=config.decoder_width,
+    )
+    objective = OBJECTIVES[config.objective](encoder, head_config).to(device)
+    return encoder, Training([encoder, objective], config.optimizer, rng)
+
+
+def _train(
+    config: PretrainConfig,
+    training: Training,
+    encoder: Encoder,
+    store: PixelStore,
+    directory: Path,
+    device: str,
+) -> Iterator[tuple[int, Metrics]]:
+    objective = training.modules[1]
+    assert isinstance(objective, Objective)
+    training.restore(directory)
+    sample = batches(config, objective, store, training.rng, device)
+    log = MetricsLog(directory, start=training.step)
+    saved = time.monotonic()
+    try:
+        for step, metrics in training.run(lambda: objective.loss(encoder, sample())):
+            log.write(step, metrics)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                training.save(directory)
+                saved = time.monotonic()
+            yield step, metrics
+    finally:
+        log.close()
+        if training.step < config.optimizer.steps:
+            training.save(directory)  # interrupted: keep what there is
+
+
+def batches(
+    config: PretrainConfig,
+    objective: Objective,
+    store: PixelStore,
+    rng: np.random.Generator,
+    device: str,
+) -> Callable[[], Batch]:
+    """A function that draws the next batch for an objective."""
+    sampler = TransitionSampler(
+        store,
+        rng=rng,
+        batch_size=config.optimizer.batch_size,
+        episodes=np.arange(config.contexts),
+        n_step=config.n_step,
+        pad=config.pad if objective.uses_shifts else 0,
+        shared_shift=config.shared_shift,
+        same_frame=objective.same_frame,
+    )
+
+    def sample() -> Batch:
+        drawn = sampler.sample()
+        return Batch(*(torch.from_numpy(array).to(device) for array in drawn))
+
+    return sample
+
+
+def _record(config: PretrainConfig, store: PixelStore, seconds: float) -> dict[str, object]:
+    facts = environment()
+    return {
+        "objective": config.objective,
+        "dataset": config.dataset,
+        "dataset_hash": library.recorded_hash(library.load(config.dataset)),
+        "store": store.key,
+        "config": dataclasses.asdict(config),
+        "seed": config.seed,
+        "seconds": round(seconds, 1),
+        "hardware": facts["hardware"],
+        "commit": facts["commit"],
+        "command": command_line(),
+    }

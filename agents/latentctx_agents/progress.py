@@ -1,0 +1,29 @@
+"""Progress bars of trainings."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from tqdm import tqdm
+
+from latentctx_agents.optim import Metrics
+
+
+@contextlib.contextmanager
+def training_bar(
+    label: str, steps: int, *, position: int = 0, hidden: bool = False
+) -> Iterator[Callable[[int, Metrics], None]]:
+    """A bar over gradient steps; yields the function that advances it with (step, metrics).
+
+    Args:
+        label: shown before the bar.
+        steps: gradient steps in all.
+        position: line of the bar when several processes show one.
+        hidden: show nothing.
+    """
+    with tqdm(total=steps, desc=label, position=position, unit="step", delay=1, disable=hidden) as bar:
+
+        def advance(step: int, metrics: Metrics) -> None:
+            bar.update(step - bar.n)
+            bar.set_postfix(loss=f"{metrics['loss']:.3f}", refresh=False)
+
+        yield advance

@@ -1,0 +1,151 @@
+"""A run folder: config, versions, git commit, metrics as CSV and TensorBoard events."""
+
+import csv
+import dataclasses
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "dm_control", "minari", "stable-baselines3")
+
+
+class RunFolder:
+    """Where one training or study writes; an existing folder is continued if its config is the same.
+
+    Args:
+        path: the folder, made if need be.
+        config: a dataclass of plain values.
+
+    Raises:
+        ValueError: the folder holds a run with another config.
+    """
+
+    def __init__(self, path: Path, config: Any) -> None:
+        self.path = path
+        text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+        file = path / "config.json"
+        if file.exists() and json.loads(file.read_text()) != json.loads(text):
+            raise ValueError(
+                f"{path} holds a run with another config: choose another folder or move it away."
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        (path / "versions.json").write_text(json.dumps(environment(), indent=2) + "\n")
+
+
+class MetricsLog:
+    """Appends rows (step, metrics) to `metrics.csv` and, if TensorBoard is installed, to its events.
+
+    Args:
+        path: the run folder.
+        start: rows after this step are dropped; they come again after a resume.
+    """
+
+    def __init__(self, path: Path, start: int = 0) -> None:
+        self._file = path / "metrics.csv"
+        kept = [row for row in read_metrics(path) if row["step"] <= start]
+        self._columns = ["step", *(sorted(set(kept[0]) - {"step", "seconds"}) if kept else []), "seconds"]
+        self._began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
+        if kept:
+            self._rewrite(kept)
+        else:
+            self._file.unlink(missing_ok=True)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(path / "tensorboard"), purge_step=start)
+        except ImportError:
+            self._board = None
+
+    def _rewrite(self, rows: list[dict[str, float]]) -> None:
+        with self._file.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, self._columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append one row."""
+        row = {"step": step, **metrics, "seconds": round(time.monotonic() - self._began, 2)}
+        if not self._file.exists():
+            self._columns = ["step", *sorted(metrics), "seconds"]
+            self._rewrite([row])
+        else:
+            with self._file.open("a", newline="") as stream:
+                csv.DictWriter(stream, self._columns).writerow(row)
+        if self._board is not None:
+            for name, value in metrics.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush TensorBoard's events."""
+        if self._board is not None:
+            self._board.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a run's `metrics.csv`; a torn last line is left out."""
+    file = path / "metrics.csv"
+    if not file.exists():
+        return []
+    rows = []
+    with file.open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            try:
+                values = {name: float(value) for name, value in row.items()}
+            except (TypeError, ValueError):
+                continue
+            rows.append({**values, "step": int(values["step"])})
+    return rows
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit and hardware, as plain values."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": git_commit(),
+        "hardware": hardware(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def git_commit() -> str:
+    """Short hash of the checkout this package runs from, with "+" if it has changes; "" outside git."""
+    folder = Path(__file__).parent
+    try:
+        run = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=10"]
+        return subprocess.run(run, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def hardware() -> str:
+    """Processor, number of cores and, if there is one, the GPU."""
+    import os
+
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [x.split(":", 1)[1] for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        model = names[0].strip() if names else model
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return f"{os.cpu_count()} x {model}; {torch.cuda.get_device_name()}"
+    return f"{os.cpu_count()} x {model}"
+
+
+def command_line() -> str:
+    """The command that is running, for a result's `command` column."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])

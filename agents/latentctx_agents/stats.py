@@ -1,0 +1,38 @@
+"""Statistics of few runs: bootstrap intervals and the interquartile mean."""
+
+import numpy as np
+from scipy.stats import trim_mean
+
+RESAMPLES = 10_000
+
+
+def iqm(values: np.ndarray) -> float:
+    """Interquartile mean: the mean of the middle half of the values (any shape)."""
+    return float(trim_mean(np.asarray(values, dtype=np.float64).ravel(), 0.25))
+
+
+def bootstrap_interval(values: np.ndarray, *, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean over groups and the episodes within them.
+
+    Args:
+        values: (groups, episodes): groups (goals, seeds) are resampled, then the episodes of each drawn group;
+            a 1-d array is one episode a group.
+        confidence: share of the distribution between the two ends.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: no values, or a confidence outside (0, 1).
+    """
+    table = np.asarray(values, dtype=np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.size == 0 or table.ndim != 2 or not 0.0 < confidence < 1.0:
+        raise ValueError("values must be a non-empty (groups, episodes) array, confidence in (0, 1).")
+    rng = np.random.default_rng(seed)
+    groups, episodes = table.shape
+    means = np.empty(RESAMPLES)
+    for index in range(RESAMPLES):
+        rows = rng.integers(groups, size=groups)
+        columns = rng.integers(episodes, size=(groups, episodes))
+        means[index] = table[rows[:, None], columns].mean()
+    low, high = np.quantile(means, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
+    return float(low), float(high)
