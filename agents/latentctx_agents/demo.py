@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,7 +32,8 @@ from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.encoders import FrozenEncoder, load_encoder
 from latentctx_envs.point_mass.task import TARGET_RADIUS
 
-ENCODERS = ("inverse_dynamics", "behavior_cloning", "random")
+ENCODERS = ("inverse_dynamics", "random", "behavior_cloning")
+WAIT_ORDER = ("random", "behavior_cloning", "inverse_dynamics")  # shortest first, so that no process idles
 LEARNERS = ("inverse_dynamics", "behavior_cloning", SCRATCH, STATES)
 PROBE_EPISODES, PROBE_HELD_OUT = 200, 40
 
@@ -90,10 +91,8 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
         open_store(config.pretrain.dataset, config.pretrain.view, workers=count)
     context = get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread) as pool:
-        with _stage("pretrain", seconds, folder):
-            _pretrain_all(config, folder, pool)
-        with _stage("finetune_and_evaluate", seconds, folder):
-            results = _run_cells(config, folder, pool)
+        with _stage("learn", seconds, folder):
+            results = _learn(config, folder, pool)
         with _stage("report", seconds, folder):
             probes = _probe_all(config, folder, pool)
             write_gif(folder)
@@ -131,18 +130,26 @@ def _encoder_run(folder: Path, objective: str) -> Path:
     return folder / "pretrain" / objective
 
 
-def _pretrain_all(config: DemoConfig, folder: Path, pool: Executor) -> None:
-    jobs = [
-        pool.submit(
+def _learn(config: DemoConfig, folder: Path, pool: Executor) -> list[dict[str, Any]]:
+    """Pretrain all encoders and run all cells; a cell starts as soon as its encoder is there."""
+    runs = {
+        objective: pool.submit(
             pretrain_with_bar,
             dataclasses.replace(config.pretrain, objective=objective),
             _encoder_run(folder, objective),
             position,
         )
         for position, objective in enumerate(ENCODERS)
-    ]
-    for job in as_completed(jobs):
-        job.result()
+    }
+    cells: list[Future[dict[str, Any]]] = []
+    for objective, run in sorted(runs.items(), key=lambda item: WAIT_ORDER.index(item[0])):
+        run.result()
+        methods = (SCRATCH, STATES, EXPERT) if objective == "random" else (objective,)
+        cells += [pool.submit(run_cell, cell) for cell in _cells(config, folder, methods)]
+    label = "finetune and evaluate"
+    for cell in tqdm(as_completed(cells), total=len(cells), desc=label, unit="cell", delay=1):
+        cell.result()
+    return [cell.result() for cell in cells]
 
 
 def pretrain_with_bar(config: PretrainConfig, directory: Path, position: int) -> None:
@@ -153,8 +160,8 @@ def pretrain_with_bar(config: PretrainConfig, directory: Path, position: int) ->
         pretrain.pretrain(config, directory, on_step=advance)
 
 
-def _run_cells(config: DemoConfig, folder: Path, pool: Executor) -> list[dict[str, Any]]:
-    cells = [
+def _cells(config: DemoConfig, folder: Path, methods: tuple[str, ...]) -> list[Cell]:
+    return [
         Cell(
             method=method,
             encoder=_cell_encoder(folder, method),
@@ -165,14 +172,9 @@ def _run_cells(config: DemoConfig, folder: Path, pool: Executor) -> list[dict[st
             episodes=config.episodes,
             directory=str(folder / "cells" / f"{method}-{goal}"),
         )
-        for method in (SCRATCH, *(name for name in LEARNERS if name != SCRATCH), EXPERT)  # longest first
+        for method in methods
         for goal in range(config.goals)
     ]
-    jobs = [pool.submit(run_cell, cell) for cell in cells]
-    bar = tqdm(as_completed(jobs), total=len(jobs), desc="finetune and evaluate", unit="cell", delay=1)
-    for job in bar:
-        job.result()
-    return [job.result() for job in jobs]
 
 
 def _cell_encoder(folder: Path, method: str) -> str | None:

@@ -27,6 +27,7 @@ class FinetuneConfig:
     )
     hidden: tuple[int, ...] = (256, 256)  # widths of the head
     dropout: float = 0.0  # after each hidden layer of the head
+    lecun_heads: bool = False  # the paper's larger initial weights of the head
     pad: int = 0  # random shift of the frames when training from scratch [pixels]
     seed: int = 0  # of weights, batches and the choice of demonstrations
 
@@ -38,7 +39,10 @@ class FinetuneConfig:
 
 QUICK = FinetuneConfig()
 PAPER = FinetuneConfig(
-    optimizer=OptimizerConfig(steps=10_000, batch_size=256, learning_rate=1e-3), dropout=0.1, pad=8
+    optimizer=OptimizerConfig(steps=10_000, batch_size=256, learning_rate=1e-3),
+    dropout=0.1,
+    lecun_heads=True,
+    pad=8,
 )
 
 
@@ -133,7 +137,14 @@ def encode_demonstrations(encoder: FrozenEncoder, demonstrations: Demonstrations
 
 
 def _head(inputs: int, outputs: int, config: FinetuneConfig) -> nn.Sequential:
-    return mlp(inputs, outputs, hidden=config.hidden, dropout=config.dropout, last=nn.Tanh())
+    return mlp(
+        inputs,
+        outputs,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        last=nn.Tanh(),
+        lecun=config.lecun_heads,
+    )
 
 
 def _clone(

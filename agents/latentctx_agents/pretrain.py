@@ -40,7 +40,8 @@ class PretrainConfig:
         default_factory=lambda: OptimizerConfig(steps=4000, batch_size=128, learning_rate=1e-3)
     )
     n_step: int = 1  # distance of the two frames [steps]
-    dropout: float = 0.0  # in action heads
+    dropout: float = 0.1  # in action heads
+    lecun_heads: bool = False  # the paper's larger initial weights of heads
     pad: int = 0  # random shift [pixels]
     shared_shift: bool = False  # shift both frames alike; the paper shifts them independently
     decoder_width: float = 0.25  # of explicit forward dynamics, factor on the paper's channels
@@ -71,8 +72,8 @@ QUICK = PretrainConfig()
 PAPER = PretrainConfig(
     encoder=PAPER_NET,
     optimizer=OptimizerConfig(steps=100_000, batch_size=256, learning_rate=1e-3),
-    dropout=0.1,
     pad=8,
+    lecun_heads=True,
     decoder_width=1.0,
 )
 
@@ -128,6 +129,7 @@ def set_up(config: PretrainConfig, store: PixelStore, device: str) -> tuple[Conv
         action_dim=store.actions.shape[-1],
         n_step=config.n_step,
         dropout=config.dropout,
+        lecun_heads=config.lecun_heads,
         decoder_width=config.decoder_width,
     )
     objective = OBJECTIVES[config.objective](encoder, head_config).to(device)

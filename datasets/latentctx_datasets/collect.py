@@ -1,7 +1,6 @@
 """Build a dataset from its recipe, or export one with pixels."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
@@ -55,7 +54,8 @@ def build(dataset_id: str, *, force: bool = False) -> str:
         "ref_max_score": float(np.mean([np.sum(buffer.rewards) for buffer, _ in records])),
         "ref_min_score": 0.0,
     }
-    digest = write(dataset_id, iter(records), env=env, metadata=metadata)
+    command = f"latentctx data build {dataset_id}"
+    digest = write(dataset_id, iter(records), env=env, command=command, metadata=metadata)
     env.close()
     return digest
 
@@ -93,12 +93,14 @@ def collect_episode(
 
 
 def write(
-    dataset_id: str, records: Iterator[Record], *, env: gym.Env[Any, Any], metadata: dict[str, Any]
+    dataset_id: str,
+    records: Iterator[Record],
+    *,
+    env: gym.Env[Any, Any],
+    command: str,
+    metadata: dict[str, Any],
 ) -> str:
     """Write episodes as a Minari dataset and move it to its place once it is whole; its content hash."""
-    staging = library.root() / f".{dataset_id.replace('/', '-')}.partial"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
     extras: list[dict[str, Any]] = []
 
     def buffers() -> Iterator[EpisodeBuffer]:
@@ -106,26 +108,26 @@ def write(
             extras.append(extra)
             yield buffer
 
-    with library.minari_root(staging):
-        dataset = minari.create_dataset_from_buffers(
-            dataset_id,
-            buffers(),  # type: ignore[arg-type]  # Minari only iterates
-            env=env,
-            eval_env=env.spec,
-            author={"The LatentCtx authors"},
-            author_email={CONTACT},
-            code_permalink=f"latentctx-envs=={latentctx_envs.__version__}: latentctx data build {dataset_id}",
-            requirements=[f"{name}=={version(name)}" for name in PINNED],
-            jpeg_encoding=False,
-            **metadata,
-        )
-        dataset.storage.update_episode_metadata(extras)
-        digest = library.content_hash(dataset)
-        dataset.storage.update_metadata(
-            {"content_hash": digest, "latentctx_version": latentctx_envs.__version__}
-        )
-    library.adopt(staging / dataset_id, dataset_id)
-    shutil.rmtree(staging, ignore_errors=True)
+    with library.staging(dataset_id) as folder:
+        with library.minari_root(folder):
+            dataset = minari.create_dataset_from_buffers(
+                dataset_id,
+                buffers(),  # type: ignore[arg-type]  # Minari only iterates
+                env=env,
+                eval_env=env.spec,
+                author={"The LatentCtx authors"},
+                author_email={CONTACT},
+                code_permalink=f"latentctx-envs=={latentctx_envs.__version__}: {command}",
+                requirements=[f"{name}=={version(name)}" for name in PINNED],
+                jpeg_encoding=False,
+                **metadata,
+            )
+            dataset.storage.update_episode_metadata(extras)
+            digest = library.content_hash(dataset)
+            dataset.storage.update_metadata(
+                {"content_hash": digest, "latentctx_version": latentctx_envs.__version__}
+            )
+        library.adopt(folder / dataset_id, dataset_id)
     return digest
 
 
@@ -158,6 +160,7 @@ def export_pixels(
             target,
             _with_pixels(source, view),
             env=env,
+            command=f"latentctx data export {dataset_id} --pixels {pixels}",
             metadata={
                 "algorithm_name": source.storage.metadata["algorithm_name"],
                 "description": f"{dataset_id} with {pixels} px frames, render profile {profile!r}.",

@@ -26,14 +26,34 @@ def random_shift(pixels: np.ndarray, pad: int, rng: np.random.Generator) -> np.n
     """
     if pad == 0:
         return pixels
-    batch, height, width, _ = pixels.shape
-    padded = np.pad(pixels, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="edge")
-    out = np.empty_like(pixels)
-    for image, source, (top, left) in zip(
-        out, padded, rng.integers(2 * pad + 1, size=(batch, 2)), strict=True
+    limits = np.array(pixels.shape[1:3]) - 1  # beyond them nothing but the edge is left
+    shifts = rng.integers(2 * pad + 1, size=(len(pixels), 2)) - pad
+    out = np.empty_like(pixels, order="C", subok=False)
+    for image, source, (down, right) in zip(
+        out, pixels, np.clip(shifts, -limits, limits).tolist(), strict=True
     ):
-        image[...] = source[top : top + height, left : left + width]
+        _shift(image, source, down, right)
     return out
+
+
+def _shift(image: np.ndarray, source: np.ndarray, down: int, right: int) -> None:
+    """Write pixel (y + down, x + right) of `source` to (y, x) of `image`, which is contiguous; edges repeat."""
+    height, width, channels = source.shape
+    offset = (down * width + right) * channels
+    written, read = image.reshape(-1), source.reshape(-1)
+    if offset >= 0:  # one move along the memory shifts both axes; what wraps around is written over below
+        written[: read.size - offset] = read[offset:]
+    else:
+        written[-offset:] = read[:offset]
+    top, bottom = max(0, -down), height - max(0, down)  # rows of `image` whose source row exists
+    if right < 0:
+        image[top:bottom, :-right] = source[top + down : bottom + down, :1]
+    elif right > 0:
+        image[top:bottom, -right:] = source[top + down : bottom + down, -1:]
+    if down < 0:
+        image[:top] = image[top]
+    elif down > 0:
+        image[bottom:] = image[bottom - 1]
 
 
 class TransitionSampler:
@@ -65,8 +85,9 @@ class TransitionSampler:
         shared_shift: bool = False,
         same_frame: bool = False,
     ) -> None:
-        chosen = np.arange(len(store)) if episodes is None else np.asarray(episodes, dtype=np.int64)
-        if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= len(store):
+        chosen = np.arange(len(store)) if episodes is None else np.asarray(episodes)
+        numbers = chosen.size > 0 and chosen.dtype.kind in "iu"  # a mask of bools would draw from 0 and 1
+        if not numbers or chosen.min() < 0 or chosen.max() >= len(store):
             raise ValueError(f"episodes must be indices below {len(store)}; got {chosen.tolist()[:5]}.")
         if batch_size < 1 or n_step < 1 or pad < 0:
             raise ValueError(

@@ -111,7 +111,7 @@ class Encoder(nn.Module, PyTorchModelHubMixin):
         except TypeError as error:
             raise ValueError(f"{directory / CONFIG_FILE}: bad architecture: {error}") from None
         encoder.load_state_dict(_read_weights(directory, encoder.state_dict()))
-        encoder.training_record = dict(config.get("training", {}))
+        encoder.training_record = dict(config.get("training") or {})
         return encoder.eval()
 
 
@@ -130,7 +130,7 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged ({error}); save or download the encoder again.") from None
     if not isinstance(config, dict) or config.get("format_version") != FORMAT_VERSION:
         raise ValueError(f"{path} must have format_version {FORMAT_VERSION}; it is another kind of file.")
-    if not isinstance(config.get("architecture"), dict) or "encoder" not in config:
+    if not isinstance(config.get("architecture"), dict) or not isinstance(config.get("encoder"), str):
         raise ValueError(f"{path} must name an encoder and its architecture.")
     return config
 

@@ -38,6 +38,11 @@ class ConvNetConfig:
             raise ValueError(
                 f"channels and strides must have the same length; got {self.channels} and {self.strides}."
             )
+        numbers = (*self.image_size, *self.channels, *self.strides, self.keypoints, self.features)
+        if any(not isinstance(number, int) or number < 1 for number in numbers):
+            raise ValueError(
+                f"sizes, channels, strides, keypoints and features are whole numbers from 1: {self}."
+            )
         if len(self.image_size) != 2 or min(self.map_size) < 1:
             raise ValueError(f"image_size {self.image_size} is too small for strides {self.strides}.")
 

@@ -61,7 +61,9 @@ class FrozenEncoder:
         check_pixels(pixels, self.module.input_shape)
         with torch.inference_mode():
             parts = [
-                self.module(torch.as_tensor(np.ascontiguousarray(part)).to(self._device)).cpu().numpy()
+                self.module(torch.from_numpy(np.require(part, requirements=["C", "W"])).to(self._device))
+                .cpu()
+                .numpy()
                 for part in np.split(pixels, range(BATCH, len(pixels), BATCH))
             ]
         return np.concatenate(parts)

@@ -38,7 +38,7 @@ def _from_hub(name: str, revision: str | None, local_files_only: bool) -> Encode
 
     try:
         config = hf_hub_download(name, CONFIG_FILE, revision=revision, local_files_only=local_files_only)
-    except OSError as error:  # every hub failure, offline included, is one
+    except (OSError, ValueError) as error:  # every hub failure is one, offline and bad names included
         reason = str(error).splitlines()[0]
         raise ValueError(f"no directory {name!r} here, and the hub gave none: {reason}") from None
     return _class_of(Path(config).parent).from_pretrained(

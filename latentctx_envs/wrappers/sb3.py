@@ -1,7 +1,9 @@
 """Twins for Stable-Baselines3: a VecEnv wrapper and a features extractor over a frozen encoder."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gymnasium as gym
 import numpy as np
@@ -55,7 +57,8 @@ class EncoderExtractor(BaseFeaturesExtractor):
 
     Args:
         observation_space: uint8 pixels, (height, width, 3) or SB3's transposed (3, height, width).
-        encoder: a directory, a zoo name, a hub id, or a module.
+        encoder: a directory, a zoo name, a hub id, or a module, which is copied: SB3's off-policy agents make
+            several extractors of it and mix their weights.
         freeze: keep the encoder's weights; False finetunes them with the policy.
 
     Raises:
@@ -68,7 +71,7 @@ class EncoderExtractor(BaseFeaturesExtractor):
         encoder: str | Path | Encoder,
         freeze: bool = True,
     ) -> None:
-        module = encoder if isinstance(encoder, Encoder) else load_encoder(encoder)
+        module = copy.deepcopy(encoder) if isinstance(encoder, Encoder) else load_encoder(encoder)
         super().__init__(observation_space, module.features_dim)
         height, width, channels = module.input_shape
         if observation_space.shape not in ((channels, height, width), (height, width, channels)):
@@ -79,7 +82,11 @@ class EncoderExtractor(BaseFeaturesExtractor):
         self._freeze = freeze
         self.encoder = module.requires_grad_(not freeze)
 
-    def train(self, mode: bool = True) -> "EncoderExtractor":
+    def apply(self, fn: Callable[[torch.nn.Module], None]) -> Self:
+        """Do nothing: SB3's `ortho_init` would overwrite the pretrained weights through this."""
+        return self
+
+    def train(self, mode: bool = True) -> Self:
         """Switch modes; a frozen encoder stays in evaluation mode."""
         super().train(mode)
         if self._freeze:

@@ -14,8 +14,19 @@ def mlp(
     hidden: Sequence[int] = (256, 256),
     dropout: float = 0.0,
     last: nn.Module | None = None,
+    lecun: bool = False,
 ) -> nn.Sequential:
-    """Dense layers with GELU (and dropout) after each hidden one; `last` follows the output layer."""
+    """Dense layers with GELU (and dropout) after each hidden one.
+
+    Args:
+        inputs: length of the input.
+        outputs: length of the output.
+        hidden: widths of the hidden layers.
+        dropout: after each hidden layer.
+        last: a module that follows the output layer.
+        lecun: start with the paper's lecun-normal weights (variance 1/fan-in) instead of torch's default (1/(3 fan-in)).
+            On small budgets the larger start costs inverse dynamics its geometry (docs/papers/inverse_dynamics.md).
+    """
     layers: list[nn.Module] = []
     before = inputs
     for width in hidden:
@@ -25,5 +36,4 @@ def mlp(
     layers.append(nn.Linear(before, outputs))
     layers += [last] if last is not None else []
     network = nn.Sequential(*layers)
-    network.apply(lecun_normal_)
-    return network
+    return network.apply(lecun_normal_) if lecun else network

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from latentctx_agents.nets import mlp
 from latentctx_agents.representations.objective import (
     PROJECTION,
     ActionEncoder,
@@ -12,6 +11,7 @@ from latentctx_agents.representations.objective import (
     Objective,
     ObjectiveConfig,
     info_nce,
+    projector,
 )
 from latentctx_envs.encoders import Encoder
 
@@ -25,8 +25,8 @@ class ImplicitForwardDynamics(Objective):
         super().__init__(encoder, config)
         size = encoder.features_dim
         self.action_encoder = ActionEncoder(config)
-        self.query = mlp(size + PROJECTION, PROJECTION, hidden=config.hidden)
-        self.key = mlp(size, PROJECTION, hidden=config.hidden)
+        self.query = projector(size + PROJECTION, config)
+        self.key = projector(size, config)
 
     def loss(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """Contrastive loss of the next frame."""

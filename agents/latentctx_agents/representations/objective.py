@@ -34,6 +34,7 @@ class ObjectiveConfig:
     n_step: int = 1  # distance between the two frames [steps]; inverse and implicit forward dynamics
     hidden: tuple[int, ...] = (256, 256)  # widths of every head
     dropout: float = 0.1  # after each hidden layer of an action head
+    lecun_heads: bool = False  # the paper's initial weights for every head instead of torch's smaller ones
     temperature: float = 1.0  # of the contrastive softmax
     decoder_width: float = 1.0  # factor on the image decoder's channels
 
@@ -71,15 +72,27 @@ class ActionEncoder(nn.Sequential):
         inputs = config.n_step * config.action_dim
         super().__init__(
             nn.Flatten(),
-            mlp(inputs, PROJECTION, hidden=config.hidden),
+            projector(inputs, config),
             nn.LayerNorm(PROJECTION, eps=1e-6),
             nn.Tanh(),
         )
 
 
+def projector(inputs: int, config: ObjectiveConfig) -> nn.Sequential:
+    """MLP to the vectors that contrastive objectives compare."""
+    return mlp(inputs, PROJECTION, hidden=config.hidden, lecun=config.lecun_heads)
+
+
 def action_head(inputs: int, config: ObjectiveConfig) -> nn.Sequential:
     """The head that predicts an action in [-1, 1]: MLP with dropout, tanh output."""
-    return mlp(inputs, config.action_dim, hidden=config.hidden, dropout=config.dropout, last=nn.Tanh())
+    return mlp(
+        inputs,
+        config.action_dim,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        last=nn.Tanh(),
+        lecun=config.lecun_heads,
+    )
 
 
 def action_error(predicted: Tensor, action: Tensor) -> Tensor:

@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 
-from latentctx_agents.nets import mlp
 from latentctx_agents.representations.objective import (
-    PROJECTION,
     Batch,
     Metrics,
     Objective,
     ObjectiveConfig,
     info_nce,
+    projector,
 )
 from latentctx_envs.encoders import Encoder
 
@@ -25,8 +24,8 @@ class StaticContrastive(Objective):
 
     def __init__(self, encoder: Encoder, config: ObjectiveConfig) -> None:
         super().__init__(encoder, config)
-        self.query = mlp(encoder.features_dim, PROJECTION, hidden=config.hidden)
-        self.key = mlp(encoder.features_dim, PROJECTION, hidden=config.hidden)
+        self.query = projector(encoder.features_dim, config)
+        self.key = projector(encoder.features_dim, config)
 
     def loss(self, encoder: Encoder, batch: Batch) -> tuple[Tensor, Metrics]:
         """Contrastive loss between the two views."""

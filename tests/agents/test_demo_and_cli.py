@@ -1,0 +1,172 @@
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from latentctx_agents import demo
+from latentctx_agents.cli import main
+from latentctx_agents.cli.main import COMMANDS
+from latentctx_agents.results import COLUMNS
+
+SMALL = "latentctx/point-mass/expert-small-v0"
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_demo, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    return demo.run_demo(tiny_demo, folder, workers=1), folder
+
+
+@pytest.mark.slow
+def test_the_demo_writes_its_summary_report_figures_and_results(finished):
+    summary, folder = finished
+    assert summary == json.loads((folder / "summary.json").read_text())
+    methods = {"inverse_dynamics", "behavior_cloning", "scratch", "states", "expert"}
+    assert set(summary["success"]) == set(summary["ci95"]) == methods
+    assert summary["preset"] == "custom"
+    assert summary["seconds"]["total"] > 0
+    for name in ("success.png", "learning.png", "probe.png"):
+        with Image.open(folder / name) as figure:
+            assert figure.width > 400
+    with Image.open(folder / "rollouts.gif") as film:
+        assert film.n_frames > 10
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/") == 4
+    with (folder / "results.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == COLUMNS
+    assert len(rows) == 5 * 2 + 3
+
+
+@pytest.mark.slow
+def test_a_resumed_demo_repeats_nothing_and_gives_the_same_numbers(finished, tiny_demo):
+    summary, folder = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("model.safetensors")}
+    again = demo.run_demo(tiny_demo, folder, workers=1)
+    assert again["success"] == summary["success"]
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("model.safetensors")}
+
+
+@pytest.mark.slow
+def test_a_demo_of_another_config_is_refused(finished, tiny_demo):
+    with pytest.raises(ValueError, match="another config"):
+        demo.run_demo(dataclasses.replace(tiny_demo, seed=5), finished[1], workers=1)
+
+
+def test_the_seed_of_a_demo_reaches_pretraining_and_finetuning():
+    config = dataclasses.replace(demo.QUICK, seed=7)
+    assert config.pretrain.seed == config.finetune.seed == 7
+    assert config.preset == "quick"
+    assert dataclasses.replace(config, goals=6).preset == "custom"
+
+
+def test_all_methods_share_encoder_shape_steps_and_evaluation(tiny_demo, tmp_path):
+    made = demo._cells(tiny_demo, tmp_path, demo.LEARNERS)
+    assert {cell.finetune for cell in made} == {tiny_demo.finetune}
+    assert {cell.episodes for cell in made} == {tiny_demo.episodes}
+    assert {cell.view for cell in made} == {tiny_demo.pretrain.view}
+
+
+def run_cli(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "latentctx_agents.cli", *words], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_usage_names_every_command(capsys):
+    main([])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_command_explains_it(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    assert f"latentctx {name}" in capsys.readouterr().out
+
+
+def test_an_unknown_command_names_the_known_ones(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["dance"])
+    assert stop.value.code == 2
+    assert "choose from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data", "info", "../x"], "a dataset id looks like"),
+        (["data", "info", "latentctx/none/none-v0"], "known recipes"),
+        (["data", "build", "latentctx/none/none-v0"], "no recipe"),
+        (["envs", "LatentCtx-Nowhere-v0"], "no world"),
+        (["evaluate", "nowhere"], "is no policy"),
+        (["report", "nowhere"], "holds no finished run"),
+        (["finetune", "--encoder", "nowhere"], "no encoder 'nowhere'"),
+        (["pretrain", "quick", "--contexts", "0"], "contexts must be"),
+    ],
+)
+def test_errors_are_one_line_without_traceback(words, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code in (1, 2)
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_data_commands_build_show_and_verify(capsys):
+    main(["data", "build", SMALL])
+    main(["data", "info", SMALL])
+    main(["data", "verify", SMALL])
+    main(["data", "list"])
+    printed = capsys.readouterr().out
+    assert "is whole" in printed
+    assert "content_hash" in printed
+
+
+def test_envs_lists_and_describes_the_worlds(capsys):
+    main(["envs"])
+    main(["envs", "LatentCtx-PointMass-v0"])
+    printed = capsys.readouterr().out
+    assert "LatentCtx-PointMass-v0" in printed
+    assert "PointMassContext" in printed
+
+
+def test_doctor_names_the_rendering_backend(capsys):
+    main(["doctor"])
+    assert "rendering:" in capsys.readouterr().out
+
+
+def test_without_any_gl_the_command_fails_with_the_packages_to_install(monkeypatch, capsys):
+    from latentctx_envs import doctor, rendering
+
+    def none(*_):
+        raise rendering.RenderingUnavailableError(f"no OpenGL backend works. Run: {rendering.APT_LINE}")
+
+    monkeypatch.setattr(doctor, "render_once", none)
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor"])
+    assert stop.value.code == 1
+    assert "apt-get install" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_finetune_and_evaluate_from_the_command_line(pretrained, tmp_path, capsys):
+    few = ["--optimizer.steps", "5", "--demos", "1", "--out", str(tmp_path / "policy")]
+    main(["finetune", "--encoder", str(pretrained[1]), "--goal", "2", *few])
+    main(["evaluate", str(tmp_path / "policy"), "--episodes", "3"])
+    facts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert facts["episodes"] == 3
+    assert facts["method"] == "inverse_dynamics"
+
+
+def test_the_module_runs_as_a_program():
+    done = run_cli("data", "info", "/etc")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,180 @@
+import dataclasses
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from latentctx_agents import cells, pretrain
+from latentctx_agents.evaluate import success_of
+from latentctx_agents.finetune import (
+    FinetuneConfig,
+    choose_episodes,
+    encode_demonstrations,
+    finetune_head,
+    load_demonstrations,
+)
+from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.policies import HeadPolicy
+from latentctx_agents.policy_folder import FinetunedPolicy
+from latentctx_agents.representations import OBJECTIVES
+from latentctx_datasets import View, collect
+from latentctx_datasets.demonstrators import PointMassExpert
+from latentctx_envs.encoders import FrozenEncoder, load_encoder
+from latentctx_envs.point_mass.context import split_goals
+
+SMALL = "latentctx/point-mass/expert-small-v0"
+FINETUNE = "latentctx/point-mass/finetune-v0"
+
+
+@pytest.mark.parametrize("name", [*OBJECTIVES, "random"])
+def test_every_objective_pretrains_and_saves_an_encoder(name, tiny_pretrain, tmp_path):
+    config = dataclasses.replace(tiny_pretrain, objective=name, pad=2)
+    pretrain.pretrain(config, tmp_path)
+    record = load_encoder(tmp_path / "encoder").training_record
+    assert record["objective"] == name
+    assert len(record["dataset_hash"]) == 64
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_the_seed_decides_the_encoder(tiny_pretrain, tmp_path):
+    runs = [(0, "a"), (0, "b"), (1, "c")]
+    a, b, c = (
+        pretrain.pretrain(dataclasses.replace(tiny_pretrain, seed=seed), tmp_path / name).state_dict()
+        for seed, name in runs
+    )
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not all(torch.equal(a[k], c[k]) for k in a)
+
+
+def test_a_killed_pretraining_continues_to_the_same_encoder(tiny_pretrain, tmp_path):
+    whole = pretrain.pretrain(tiny_pretrain, tmp_path / "whole").state_dict()
+
+    def kill(step, metrics):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain.pretrain(tiny_pretrain, tmp_path / "killed", on_step=kill)
+    assert not (tmp_path / "killed" / "encoder").exists()
+    steps = []
+    resumed = pretrain.pretrain(
+        tiny_pretrain, tmp_path / "killed", on_step=lambda step, _: steps.append(step)
+    ).state_dict()
+    assert steps == [12]
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_a_finished_pretraining_is_not_done_again(tiny_pretrain, tmp_path):
+    pretrain.pretrain(tiny_pretrain, tmp_path)
+    pretrain.pretrain(tiny_pretrain, tmp_path, on_step=lambda *_: pytest.fail("trained again"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"objective": "inverse"}, "objective must be one of"), ({"contexts": 0}, "contexts must be")],
+)
+def test_impossible_pretraining_is_refused(tiny_pretrain, change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(tiny_pretrain, **change)
+
+
+def test_more_contexts_than_the_dataset_has_are_refused(tiny_pretrain, tmp_path):
+    with pytest.raises(ValueError, match="has 20 episodes"):
+        pretrain.pretrain(dataclasses.replace(tiny_pretrain, contexts=21), tmp_path)
+
+
+def test_demonstrations_hold_positions_actions_and_the_frames_before_each_action():
+    got = load_demonstrations(SMALL, [0, 3], View(image_size=32, render_profile="turbo"))
+    assert got.positions.shape == (200, 2)
+    assert got.actions.shape == (200, 2)
+    assert got.pixels is not None
+    assert got.pixels.shape == (200, 32, 32, 3)
+
+
+def test_demonstrations_are_chosen_by_seed_within_the_goal():
+    collect.build(FINETUNE)
+    chosen = [choose_episodes(FINETUNE, 3, 20, 5, seed) for seed in range(4)]
+    assert all(60 <= index < 80 for episodes in chosen for index in episodes)
+    assert chosen[0] == choose_episodes(FINETUNE, 3, 20, 5, 0)
+    assert len({tuple(episodes) for episodes in chosen}) > 1
+    with pytest.raises(ValueError, match="asked for 21 of goal 3"):
+        choose_episodes(FINETUNE, 3, 20, 21, 0)
+
+
+def test_the_expert_succeeds_on_the_authors_goals_about_as_often_as_measured():
+    env = gym.make_vec("LatentCtx-PointMass-v0", num_envs=100)
+    rates = [success_of(PointMassExpert(), env, {"goal": goal}).mean() for goal in split_goals("test")[:5]]
+    assert np.mean(rates) == pytest.approx(0.88, abs=0.04)
+
+
+@pytest.mark.slow
+def test_cloning_true_positions_reaches_an_unseen_goal_from_five_demonstrations():
+    collect.build(FINETUNE)
+    goal = 4
+    got = load_demonstrations(FINETUNE, choose_episodes(FINETUNE, goal, 20, 5, 0))
+    config = FinetuneConfig(optimizer=OptimizerConfig(steps=1000, batch_size=128, learning_rate=1e-3))
+    head, _ = finetune_head(got.positions, got.actions, config)
+    env = gym.make_vec("LatentCtx-PointMass-v0", num_envs=40, observation="position")
+    success = success_of(HeadPolicy(head), env, {"goal": split_goals("test")[goal]})
+    untrained, _ = finetune_head(
+        got.positions,
+        got.actions,
+        FinetuneConfig(optimizer=OptimizerConfig(steps=1, batch_size=8, learning_rate=1e-9)),
+    )
+    assert success.mean() > 0.6
+    assert success_of(HeadPolicy(untrained), env, {"goal": split_goals("test")[goal]}).mean() < 0.3
+
+
+def test_features_are_those_of_the_wrapped_environment(pretrained):
+    encoder, _ = pretrained
+    view = View(image_size=32, render_profile="turbo")
+    features = encode_demonstrations(FrozenEncoder(encoder), load_demonstrations(SMALL, [0], view))
+    assert features.shape == (100, 8)
+    assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize("method", ["inverse_dynamics", cells.SCRATCH, cells.STATES])
+def test_a_policy_folder_gives_back_the_same_policy(method, pretrained, tmp_path):
+    collect.build(FINETUNE)
+    cell = cells.Cell(
+        method=method,
+        encoder=None if method == cells.STATES else str(pretrained[1]),
+        dataset=FINETUNE,
+        goal=1,
+        view=View(image_size=32, render_profile="turbo"),
+        finetune=FinetuneConfig(
+            demos=1, dropout=0.1, optimizer=OptimizerConfig(steps=5, batch_size=8, learning_rate=1e-3)
+        ),
+        episodes=2,
+        directory=str(tmp_path),
+    )
+    policy, _ = cells.finetune_policy(cell)
+    policy.save(tmp_path / "policy")
+    loaded = FinetunedPolicy.load(tmp_path / "policy")
+    assert loaded.card == policy.card
+    env = loaded.make_vec(2)
+    observation, info = env.reset(seed=0)
+    np.testing.assert_array_equal(loaded.policy(observation, info), policy.policy(observation, info))
+    env.close()
+    result = cells.run_cell(cell)
+    assert len(result["success"]) == 2
+    assert cells.run_cell(cell) == result
+
+
+def test_a_damaged_policy_folder_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ValueError, match=r"config\.json is missing"):
+        FinetunedPolicy.load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="damaged") as error:
+        FinetunedPolicy.load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_scratch_shares_shape_and_mean_image_but_not_weights(pretrained):
+    encoder, folder = pretrained
+    fresh = cells.fresh_encoder(str(folder))
+    assert fresh.config == encoder.config
+    assert torch.equal(fresh.center, encoder.center)
+    assert fresh.center.abs().sum() > 0
+    assert not torch.equal(fresh.dense.weight, encoder.dense.weight)

@@ -1,0 +1,77 @@
+import csv
+
+import numpy as np
+import pytest
+
+from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.probe import probe_error
+from latentctx_agents.results import COLUMNS, Measurement, read_results, write_results
+from latentctx_agents.stats import bootstrap_interval, iqm
+
+
+def test_interquartile_mean_ignores_the_outer_quarters():
+    assert iqm(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1000.0])) == pytest.approx(3.5)
+
+
+def test_interval_is_a_point_for_constant_values_and_holds_the_mean_otherwise():
+    assert bootstrap_interval(np.ones((3, 4))) == (1.0, 1.0)
+    values = np.random.default_rng(0).random((5, 20)) < 0.3
+    low, high = bootstrap_interval(values.astype(float))
+    assert low < values.mean() < high
+
+
+def test_interval_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for index in range(40):
+        low, high = bootstrap_interval(rng.normal(size=30), seed=index)
+        hits += low < 0.0 < high
+    assert hits >= 33
+
+
+def test_groups_widen_the_interval_when_they_differ():
+    alike = np.tile([0.0, 1.0], (4, 10))
+    apart = np.repeat([[0.0], [0.0], [1.0], [1.0]], 20, axis=1)
+    width = [np.diff(bootstrap_interval(table))[0] for table in (alike, apart)]
+    assert width[1] > 2 * width[0]
+
+
+def test_empty_values_are_refused():
+    with pytest.raises(ValueError, match="non-empty"):
+        bootstrap_interval(np.zeros((0, 3)))
+
+
+def test_probe_reads_positions_from_features_that_hold_them_and_not_from_noise():
+    rng = np.random.default_rng(0)
+    positions = rng.uniform(-0.3, 0.3, (1200, 2)).astype(np.float32)
+    informative = np.tanh(positions @ rng.normal(size=(2, 8)).astype(np.float32))
+    noise = rng.normal(size=(1200, 8)).astype(np.float32)
+    config = OptimizerConfig(steps=300, batch_size=128, learning_rate=1e-3)
+    good, bad = (probe_error(x, positions, 200, config=config) for x in (informative, noise))
+    assert good < 0.03 < 0.2 < bad
+
+
+def test_probe_needs_rows_on_both_sides():
+    with pytest.raises(ValueError, match="held_out"):
+        probe_error(np.zeros((4, 2), np.float32), np.zeros((4, 2), np.float32), 4)
+
+
+def test_results_have_the_projects_columns_and_come_back(tmp_path):
+    row = Measurement(
+        study="s",
+        world="w",
+        dataset="d",
+        method="m",
+        setting={"demos": 2},
+        seed=1,
+        metric="success",
+        value=0.5,
+    )
+    write_results(tmp_path / "r.csv", [row], command="latentctx demo")
+    with (tmp_path / "r.csv").open() as stream:
+        assert tuple(csv.DictReader(stream).fieldnames) == COLUMNS
+    (back,) = read_results([tmp_path / "r.csv"])
+    assert (back["setting"], back["seed"], back["value"], back["command"]) == (
+        {"demos": 2}, 1, 0.5, "latentctx demo",
+    )  # fmt: skip
+    assert back["hardware"]

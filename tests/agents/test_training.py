@@ -1,0 +1,96 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from latentctx_agents.optim import OptimizerConfig, Training
+from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics
+
+CONFIG = OptimizerConfig(steps=20, batch_size=8, learning_rate=1e-2, log_every=5)
+
+
+def make_training(steps_done: int = 0, folder=None) -> Training:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+    return Training([net], CONFIG, np.random.default_rng(0))
+
+
+def loss_of(training: Training):
+    def loss():
+        x = torch.from_numpy(training.rng.normal(size=(8, 3)).astype(np.float32))
+        return (training.modules[0](x) - x.sum(1, keepdim=True)).square().mean(), {"extra": 1.0}
+
+    return loss
+
+
+def weights(training: Training) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in training.modules.parameters()]
+
+
+def test_a_resumed_training_ends_with_the_very_same_weights(tmp_path):
+    whole = make_training()
+    list(whole.run(loss_of(whole)))
+    first = make_training()
+    for step, _ in first.run(loss_of(first)):
+        if step == 10:
+            break
+    first.save(tmp_path)
+    second = make_training()
+    torch.manual_seed(123)  # another process starts with another generator
+    assert second.restore(tmp_path)
+    assert second.step == 10
+    list(second.run(loss_of(second)))
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(second), strict=True))
+
+
+def test_metrics_come_as_means_every_few_steps_and_the_rate_decays_to_zero():
+    training = make_training()
+    rows = list(training.run(loss_of(training)))
+    assert [step for step, _ in rows] == [5, 10, 15, 20]
+    assert all(metrics["extra"] == pytest.approx(1.0) for _, metrics in rows)
+    assert training._optimizer.param_groups[0]["lr"] < 0.01 * CONFIG.learning_rate
+
+
+def test_nothing_to_restore_says_so(tmp_path):
+    assert not make_training().restore(tmp_path)
+
+
+def test_a_truncated_checkpoint_is_refused_in_one_line_and_stays(tmp_path):
+    training = make_training()
+    training.save(tmp_path)
+    file = tmp_path / "checkpoint.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match="remove it to start over") as error:
+        make_training().restore(tmp_path)
+    assert "\n" not in str(error.value)
+    assert file.exists()
+
+
+@pytest.mark.parametrize("field", ["steps", "batch_size", "learning_rate", "log_every"])
+def test_impossible_optimiser_numbers_are_refused(field):
+    with pytest.raises(ValueError, match=r"start|above"):
+        OptimizerConfig(**{"steps": 1, "batch_size": 1, "learning_rate": 0.1, "log_every": 1, field: 0})
+
+
+def test_a_run_folder_of_another_config_is_refused(tmp_path):
+    RunFolder(tmp_path / "run", CONFIG)
+    RunFolder(tmp_path / "run", CONFIG)
+    with pytest.raises(ValueError, match="another config"):
+        RunFolder(tmp_path / "run", OptimizerConfig(steps=1, batch_size=1, learning_rate=1.0))
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 20
+    assert json.loads((tmp_path / "run" / "versions.json").read_text())["packages"]["mujoco"] == "3.3.0"
+
+
+def test_metrics_after_the_checkpoint_are_dropped_on_resume_and_a_torn_line_is_ignored(tmp_path):
+    log = MetricsLog(tmp_path)
+    for step in (5, 10, 15):
+        log.write(step, {"loss": float(step)})
+    log.close()
+    with (tmp_path / "metrics.csv").open("a") as stream:
+        stream.write("20,")
+    again = MetricsLog(tmp_path, start=10)
+    again.write(15, {"loss": 1.5})
+    again.close()
+    assert [(row["step"], row["loss"]) for row in read_metrics(tmp_path)] == [(5, 5.0), (10, 10.0), (15, 1.5)]

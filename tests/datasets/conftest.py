@@ -1,0 +1,114 @@
+"""A tiny dataset of real episodes, in folders of the test's own."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from latentctx_datasets import PixelStore, View, collect, library
+from latentctx_datasets.demonstrators import make_demonstrator
+from latentctx_datasets.recipes import RECIPES, Recipe, _train_plans
+from latentctx_datasets.replay import latent_env
+from latentctx_datasets.store import ARRAYS, FORMAT_VERSION, MANIFEST
+
+TINY = Recipe(
+    id="latentctx/point-mass/tiny-v0",
+    env_id="LatentCtx-PointMass-v0",
+    demonstrator="point-mass-expert",
+    plans=_train_plans(4),
+    description="Four episodes.",
+)
+UNEVEN_ID = "latentctx/point-mass/uneven-v0"  # episodes that end at the first success
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has its own Minari folder and its own cache, and knows the tiny recipe."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.setenv("LATENTCTX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(RECIPES, TINY.id, TINY)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Minari folder with the tiny and the uneven dataset, never to be changed."""
+    folder = tmp_path_factory.mktemp("built")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(folder))
+        patch.setitem(RECIPES, TINY.id, TINY)
+        collect.build(TINY.id)
+        with gym.make(TINY.env_id, terminate_on_success=True) as env:
+            base, expert = latent_env(env), make_demonstrator(TINY.demonstrator)
+            records = [
+                collect.collect_episode(env, base, expert, plan, i) for i, plan in enumerate(TINY.plans())
+            ]
+            scores = {"ref_max_score": 1.0, "ref_min_score": 0.0}
+            metadata = {"algorithm_name": TINY.demonstrator, "description": "Uneven.", **scores}
+            collect.write(UNEVEN_ID, iter(records), env=env, command="pytest", metadata=metadata)
+    yield folder
+
+
+@pytest.fixture
+def tiny_recipe() -> Recipe:
+    """The recipe of the tiny dataset, known to the project during the tests."""
+    return TINY
+
+
+@pytest.fixture
+def tiny(built: Path) -> str:
+    """Id of the tiny dataset, copied into the test's Minari folder (the uneven one beside it)."""
+    shutil.copytree(built, library.root(), dirs_exist_ok=True)
+    return TINY.id
+
+
+@pytest.fixture
+def tiny_view() -> View:
+    """Frames that are rendered in a fraction of a second."""
+    return View(image_size=12, render_profile="turbo")
+
+
+@pytest.fixture
+def numbered_store(tmp_path: Path) -> PixelStore:
+    """A store on disk whose frame f and action f hold the number f; episodes of 3, 1, 7 and 5 actions."""
+    lengths = np.array([3, 1, 7, 5])
+    numbers = np.arange(20)
+    arrays = {
+        "frames": np.broadcast_to(numbers[:, None, None, None], (20, 5, 5, 3)).astype(np.uint8),
+        "observations": numbers[:, None].astype(np.float32),
+        "actions": np.stack([numbers, -numbers], axis=-1).astype(np.float32),
+        "starts": np.array([0, 4, 6, 14]),
+        "lengths": lengths,
+        "contexts": np.zeros((4, 2), np.float32),
+    }
+    path = tmp_path / "numbered"
+    path.mkdir()
+    for name, array in arrays.items():
+        np.save(path / f"{name}.npy", array)
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "key": path.name,
+        "dataset_id": "numbers-v0",
+        "view": {"image_size": 5},
+        "sha256": {name: sha256((path / f"{name}.npy").read_bytes()).hexdigest() for name in ARRAYS},
+        "bytes": {name: (path / f"{name}.npy").stat().st_size for name in ARRAYS},
+    }
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    return PixelStore(path)
+
+
+@pytest.fixture
+def edit_metadata() -> Callable[..., None]:
+    """`edit_metadata(id, key=value)`: change entries of a dataset's metadata; None removes one."""
+
+    def edit(dataset_id: str, **changes: Any) -> None:
+        path = library.root() / dataset_id / "data" / "metadata.json"
+        metadata = {**json.loads(path.read_text()), **changes}
+        path.write_text(json.dumps({key: value for key, value in metadata.items() if value is not None}))
+
+    return edit

@@ -1,0 +1,202 @@
+"""Building datasets: what they hold, that they replay, that they are built again bit for bit."""
+
+import json
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import h5py
+import minari
+import numpy as np
+import pytest
+
+from latentctx_datasets import RECIPES, DatasetError, Recipe, collect, library
+from latentctx_envs.point_mass.context import PointMassContext, split_goals
+
+SHIPPED_ID = "latentctx/point-mass/expert-small-v0"
+CARDS = Path(__file__).parents[2] / "datasets" / "cards"
+RECIPE_FILES = Path(__file__).parents[2] / "datasets" / "recipes"
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_a_built_dataset_loads_with_minari_and_makes_its_environment(tiny: str, tiny_recipe: Recipe) -> None:
+    dataset = minari.load_dataset(tiny)
+    assert dataset.id == tiny
+    assert (len(dataset), dataset.total_steps) == (4, 400)
+    assert dataset.observation_space == gym.make(tiny_recipe.env_id).observation_space
+    for evaluation in (False, True):
+        with dataset.recover_environment(eval_env=evaluation) as env:
+            assert env.spec == gym.make(tiny_recipe.env_id).spec
+
+
+def test_metadata_names_makers_requirements_environments_and_reference_scores(
+    tiny: str, tiny_recipe: Recipe
+) -> None:
+    dataset = minari.load_dataset(tiny)
+    metadata = dataset.storage.metadata
+    assert metadata["algorithm_name"] == "point-mass-expert"
+    assert metadata["description"] == tiny_recipe.description
+    assert metadata["code_permalink"].endswith(f"latentctx data build {tiny}")
+    assert metadata["author"] and metadata["author_email"] and metadata["minari_version"]
+    pinned = ("mujoco", "dm_control", "gymnasium")
+    assert metadata["requirements"] == [f"{name}=={version(name)}" for name in pinned]
+    assert gym.envs.registration.EnvSpec.from_json(metadata["eval_env_spec"]).id == tiny_recipe.env_id
+    returns = [episode.rewards.sum() for episode in dataset.iterate_episodes()]
+    assert metadata["ref_max_score"] == pytest.approx(np.mean(returns))
+    assert metadata["ref_min_score"] == 0.0
+    assert metadata["jpeg_encoding"] is False
+    assert metadata["content_hash"] == library.content_hash(dataset)
+
+
+def test_every_episode_carries_its_context_split_success_and_seed(tiny: str, tiny_recipe: Recipe) -> None:
+    dataset = minari.load_dataset(tiny)
+    extras = dataset.storage.get_episode_metadata(dataset.episode_indices)
+    for plan, extra, episode in zip(tiny_recipe.plans(), extras, dataset.iterate_episodes(), strict=True):
+        context = PointMassContext.from_dict(json.loads(extra["context_json"]))
+        assert context == plan.context
+        assert context.goal in split_goals("train")
+        assert (extra["split"], extra["seed"]) == ("train", plan.seed)
+        assert bool(extra["success"]) == bool((episode.rewards > 0.99).any())
+        assert extra["success"] == episode.infos["success"].any()
+
+
+def test_stored_arrays_keep_the_index_convention(tiny: str) -> None:
+    for episode in minari.load_dataset(tiny).iterate_episodes():
+        assert episode.observations.shape == (101, 4) and episode.observations.dtype == np.float32
+        assert episode.actions.shape == (100, 2) and episode.actions.dtype == np.float32
+        assert len(episode.infos["physics_state"]) == len(episode.infos["success"]) == 101
+        assert episode.truncations.tolist() == [False] * 99 + [True]
+        assert not episode.terminations.any()
+
+
+def test_an_episode_replays_from_its_stored_seed_options_and_actions(tiny: str, tiny_recipe: Recipe) -> None:
+    dataset = minari.load_dataset(tiny)
+    extras = dataset.storage.get_episode_metadata(dataset.episode_indices)
+    env: Any = gym.make(tiny_recipe.env_id)
+    for episode, extra in zip(dataset.iterate_episodes(), extras, strict=True):
+        observation, _ = env.reset(seed=extra["seed"], options=extra["options"])
+        seen, states, rewards = [observation], [env.unwrapped.physics_state()], []
+        for action in episode.actions:
+            observation, reward, *_ = env.step(action)
+            seen.append(observation)
+            states.append(env.unwrapped.physics_state())
+            rewards.append(reward)
+        np.testing.assert_array_equal(np.stack(seen), episode.observations)
+        np.testing.assert_array_equal(np.stack(states), episode.infos["physics_state"])
+        np.testing.assert_array_equal(rewards, episode.rewards)
+
+
+def test_a_second_build_has_the_same_content_hash(tiny: str) -> None:
+    before = library.verify(tiny)
+    shutil.rmtree(library.root() / tiny)
+    assert collect.build(tiny) == before
+
+
+def test_building_a_dataset_that_is_there_leaves_it_alone(tiny: str) -> None:
+    file = library.root() / tiny / "data" / "main_data.hdf5"
+    before = file.stat().st_mtime_ns
+    assert collect.build(tiny) == library.verify(tiny)
+    assert file.stat().st_mtime_ns == before
+
+
+def test_the_shipped_dataset_has_the_hash_of_a_rebuild() -> None:
+    shipped = library.recorded_hash(library.load(SHIPPED_ID))
+    assert library.verify(SHIPPED_ID) == shipped
+    assert collect.build(SHIPPED_ID, force=True) == shipped
+
+
+def test_a_forced_build_keeps_every_earlier_one_and_minari_still_lists_the_folder(tiny: str) -> None:
+    folder = (library.root() / tiny).parent
+    marked = library.root() / tiny / "marked"
+    marked.touch()
+    collect.build(tiny, force=True)
+    collect.build(tiny, force=True)
+    assert (folder / ".tiny-v0.broken-1" / "marked").exists()
+    assert (folder / ".tiny-v0.broken-2" / "data" / "main_data.hdf5").exists()
+    assert not marked.exists()
+    assert tiny in minari.list_local_datasets()
+
+
+def test_a_killed_build_leaves_no_dataset_and_the_next_one_works(
+    monkeypatch: pytest.MonkeyPatch, tiny_recipe: Recipe
+) -> None:
+    create = minari.create_dataset_from_buffers
+
+    def dies_after_two(dataset_id: str, buffers: Any, **kwargs: Any) -> Any:
+        def some() -> Any:
+            yield next(buffers)
+            yield next(buffers)
+            raise KeyboardInterrupt
+
+        return create(dataset_id, some(), **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(minari, "create_dataset_from_buffers", dies_after_two)
+        with pytest.raises(KeyboardInterrupt):
+            collect.build(tiny_recipe.id)
+    assert not library.is_local(tiny_recipe.id)
+    assert visible(library.root()) == []
+    collect.build(tiny_recipe.id)
+    assert library.load(tiny_recipe.id).total_episodes == 4
+
+
+def test_a_build_ignores_what_a_process_killed_by_the_system_left_behind(tiny: str) -> None:
+    expected = library.verify(tiny)
+    shutil.copytree(library.root() / tiny, library.root() / ".latentctx-point-mass-tiny-v0.partial" / tiny)
+    shutil.rmtree(library.root() / tiny)
+    assert collect.build(tiny) == expected
+    assert not (library.root() / ".latentctx-point-mass-tiny-v0.partial").exists()
+
+
+def test_a_dataset_without_a_recipe_is_not_built(refuses: Callable[..., Any]) -> None:
+    with refuses("no recipe for 'latentctx/other-v0'", SHIPPED_ID, error=DatasetError):
+        collect.build("latentctx/other-v0")
+
+
+def test_a_damaged_dataset_is_not_taken_for_built(tiny: str, refuses: Callable[..., Any]) -> None:
+    with h5py.File(library.root() / tiny / "data" / "main_data.hdf5", "a") as file:
+        file["episode_0/rewards"][5] += 0.001
+    with refuses("changed after it was built", f"latentctx data build {tiny}", error=DatasetError):
+        collect.build(tiny)
+
+
+def test_a_card_states_what_the_dataset_holds(tiny: str, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    path = collect.write_card(tiny_recipe, tmp_path)
+    text = path.read_text()
+    assert path.name == "latentctx-point-mass-tiny-v0.md"
+    for fact in (tiny_recipe.id, tiny_recipe.description, "4 (400 steps, 4 contexts)", library.verify(tiny)):
+        assert fact in text
+
+
+def facts_of(card: Path) -> list[str]:
+    """The card's lines but for those that library versions change."""
+    return [line for line in card.read_text().splitlines() if not line.startswith(("| size", "| made with"))]
+
+
+def test_every_recipe_has_a_card_and_a_line_with_its_command(tiny_recipe: Recipe) -> None:
+    lines = "\n".join(path.read_text() for path in RECIPE_FILES.glob("*.md"))
+    ids = [recipe for recipe in RECIPES if recipe != tiny_recipe.id]
+    assert [name for name in ids if f"latentctx data build {name}\n" not in lines] == []
+    assert sorted(f"{name.replace('/', '-')}.md" for name in ids) == visible(CARDS)
+
+
+def test_the_shipped_dataset_matches_its_card(tmp_path: Path) -> None:
+    library.load(SHIPPED_ID)
+    card = collect.write_card(RECIPES[SHIPPED_ID], tmp_path)
+    assert facts_of(card) == facts_of(CARDS / card.name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["expert-v0", "finetune-v0"])
+def test_a_rebuilt_dataset_matches_its_card(name: str, tmp_path: Path) -> None:
+    dataset_id = f"latentctx/point-mass/{name}"
+    collect.build(dataset_id)
+    card = collect.write_card(RECIPES[dataset_id], tmp_path)
+    assert facts_of(card) == facts_of(CARDS / card.name)
+    assert library.info(dataset_id)["success_rate"] == pytest.approx(0.87, abs=0.03)

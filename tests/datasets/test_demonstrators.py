@@ -1,0 +1,69 @@
+"""The experts: their formula, their noise, their success."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import latentctx_envs  # noqa: F401  # registers the ids
+from latentctx_datasets.demonstrators import make_demonstrator
+from latentctx_datasets.demonstrators.point_mass import PointMassExpert
+from latentctx_envs.point_mass.context import split_goals
+from latentctx_envs.rollout import rollout
+
+STATE = np.array([0.1, -0.05, 0.02, 0.3], np.float32)
+INFO = {"context": {"goal": (0.13, -0.2)}}
+
+
+def test_point_mass_expert_is_the_published_controller() -> None:
+    expected = np.clip(10.0 * (np.array([0.13, -0.2]) - STATE[:2]) - STATE[2:], -1.0, 1.0)
+    action = PointMassExpert()(STATE, INFO)
+    np.testing.assert_allclose(action, expected, rtol=1e-6)
+    assert action.dtype == np.float32 and expected[1] == -1.0  # one force is clipped, one is not
+
+
+def test_noisy_expert_is_seeded_and_stays_within_the_action_space() -> None:
+    first, again, other = (
+        np.stack([expert(STATE, INFO) for _ in range(50)])
+        for expert in (
+            PointMassExpert(2.0, seed=1),
+            PointMassExpert(2.0, seed=1),
+            PointMassExpert(2.0, seed=2),
+        )
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any() and first.std() > 0.5
+    assert np.abs(first).max() <= 1.0
+
+
+def test_expert_of_a_vector_environment_acts_as_the_single_one() -> None:
+    goals = split_goals("test")[:3]
+    contexts = [{"goal": goal} for goal in goals]
+    expert = PointMassExpert()
+    batched = rollout(
+        gym.make_vec("LatentCtx-PointMass-v0", num_envs=3),
+        expert,
+        [{"seed": 7, "options": {"context": contexts}}],
+    )
+    actions = np.stack([step.action for step in batched], axis=1)
+    for index, context in enumerate(contexts):
+        reset = {"seed": 7 + index, "options": {"context": context}}
+        single = [step.action for step in rollout(gym.make("LatentCtx-PointMass-v0"), expert, [reset])]
+        np.testing.assert_array_equal(actions[index], np.stack(single))
+
+
+def test_expert_succeeds_in_86_percent_of_the_pretraining_goals() -> None:
+    goals = split_goals("train")[:300]
+    env = gym.make_vec("LatentCtx-PointMass-v0", num_envs=len(goals))
+    reset = {"seed": 0, "options": {"context": [{"goal": goal} for goal in goals]}}
+    succeeded = np.zeros(len(goals), bool)
+    for step in rollout(env, PointMassExpert(), [reset]):
+        succeeded |= step.next_info["success"]
+    assert succeeded.mean() == pytest.approx(0.86, abs=0.04)  # two standard errors of 300 episodes
+
+
+def test_an_unknown_demonstrator_is_refused_with_the_known_ones(refuses: Callable[..., Any]) -> None:
+    with refuses("point-mass-expert", "'nobody'"):
+        make_demonstrator("nobody")

@@ -1,0 +1,247 @@
+"""Encoders: saving, loading and refusing, the convnet's shapes, the spatial softmax."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from safetensors.torch import load_file, save_file
+
+from latentctx_envs.encoders import PAPER, ConvNet, ConvNetConfig, FrozenEncoder, load_encoder, zoo_names
+from latentctx_envs.encoders.convnet import SpatialSoftmax
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+Damage = Callable[[Path], Any]
+
+
+def weights(change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Damage:
+    """Damage that rewrites the tensors."""
+    return lambda d: save_file(change(load_file(d / "model.safetensors")), d / "model.safetensors")
+
+
+def config(**values: Any) -> Damage:
+    """Damage that overwrites entries of config.json."""
+
+    def write(directory: Path) -> None:
+        path = directory / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+    return write
+
+
+def architecture(**values: Any) -> Damage:
+    def write(directory: Path) -> None:
+        stored = json.loads((directory / "config.json").read_text())["architecture"]
+        config(architecture={**stored, **values})(directory)
+
+    return write
+
+
+def truncate(name: str) -> Damage:
+    return lambda d: (d / name).write_bytes((d / name).read_bytes()[:100])
+
+
+DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
+    "no config": (lambda d: (d / "config.json").unlink(), ("no config.json",)),
+    "no weights": (lambda d: (d / "model.safetensors").unlink(), ("no model.safetensors",)),
+    "truncated config": (truncate("config.json"), ("config.json", "damaged")),
+    "truncated weights": (truncate("model.safetensors"), ("model.safetensors", "damaged")),
+    "empty weights": (lambda d: (d / "model.safetensors").write_bytes(b""), ("damaged",)),
+    "pickled weights": (lambda d: torch.save({}, d / "model.safetensors"), ("damaged",)),
+    "config is a list": (lambda d: (d / "config.json").write_text("[]"), ("format_version 1",)),
+    "format_version": (config(format_version=2), ("format_version 1",)),
+    "unknown class": (config(encoder="Oracle"), ("'Oracle'", "['ConvNet']")),
+    "no architecture": (config(architecture=None), ("architecture",)),
+    "unknown field": (architecture(depth=3), ("bad architecture", "'depth'")),
+    "other shape": (architecture(features=9), ("has shape (8", "instead of (9")),
+    "impossible size": (architecture(image_size=[4, 4]), ("too small",)),
+    "nan": (weights(lambda t: {k: v * float("nan") for k, v in t.items()}), ("is not finite",)),
+    "missing weight": (weights(lambda t: {k: t[k] for k in t if k != "norm.bias"}), ("missing norm.bias",)),
+    "unknown weight": (weights(lambda t: {**t, "extra": torch.zeros(1)}), ("unknown extra",)),
+}
+
+
+def encode(encoder: torch.nn.Module, pixels: np.ndarray = PIXELS) -> torch.Tensor:
+    with torch.inference_mode():
+        return encoder(torch.from_numpy(pixels))
+
+
+def test_tests_never_reach_the_network() -> None:
+    assert huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+def test_saved_files_are_config_weights_and_card(tiny_encoder_dir: Path) -> None:
+    files = sorted(path.name for path in tiny_encoder_dir.iterdir())
+    assert files == ["README.md", "config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("load", [ConvNet.from_pretrained, load_encoder])
+def test_loaded_encoder_is_bit_exact(tiny_encoder, tiny_encoder_dir: Path, load) -> None:
+    loaded = load(tiny_encoder_dir)
+    assert loaded.config == tiny_encoder.config
+    assert not loaded.training
+    for name, tensor in tiny_encoder.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+    assert torch.equal(encode(loaded), encode(tiny_encoder))
+
+
+def test_directories_are_given_as_text_or_path(tiny_encoder_dir: Path) -> None:
+    assert torch.equal(encode(load_encoder(str(tiny_encoder_dir))), encode(load_encoder(tiny_encoder_dir)))
+
+
+def test_training_record_travels_with_the_encoder(tiny_encoder, tmp_path: Path) -> None:
+    record = {"objective": "inverse dynamics", "seed": 3, "loss": 0.25}
+    tiny_encoder.save_pretrained(tmp_path / "one", training=record)
+    loaded = load_encoder(tmp_path / "one")
+    loaded.save_pretrained(tmp_path / "two")
+    assert load_encoder(tmp_path / "two").training_record == record
+    assert "| objective | `inverse dynamics` |" in (tmp_path / "two" / "README.md").read_text()
+
+
+def test_saving_over_an_encoder_replaces_it(tiny_encoder, tiny_encoder_dir: Path) -> None:
+    with torch.no_grad():
+        tiny_encoder.dense.bias += 1.0
+    tiny_encoder.save_pretrained(tiny_encoder_dir)
+    assert torch.equal(encode(load_encoder(tiny_encoder_dir)), encode(tiny_encoder))
+    assert [path.name for path in tiny_encoder_dir.parent.iterdir()] == [tiny_encoder_dir.name]
+
+
+def test_saving_never_deletes_other_files(tiny_encoder, tmp_path: Path, refuses) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with refuses("more than an encoder", "thesis.txt"):
+        tiny_encoder.save_pretrained(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_encoders_are_refused_in_words(tiny_encoder_dir: Path, refuses, damage: str) -> None:
+    harm, words = DAMAGES[damage]
+    harm(tiny_encoder_dir)
+    with refuses(*words):
+        load_encoder(tiny_encoder_dir)
+
+
+@pytest.mark.parametrize("name", ["no-such-encoder", "./nowhere", "/no/where", "a/b/c"])
+def test_unknown_names_are_refused_in_words(name: str, refuses) -> None:
+    with refuses("directory", "owner/name", "zoo", name):
+        load_encoder(name)
+
+
+def test_unknown_hub_ids_are_refused_in_words(refuses) -> None:
+    with refuses("'nobody/no-such-encoder'", "hub"):
+        load_encoder("nobody/no-such-encoder")
+
+
+def test_every_encoder_of_the_zoo_loads_and_encodes() -> None:
+    for name in zoo_names():
+        encoder = load_encoder(name)
+        pixels = np.zeros((2, *encoder.input_shape), np.uint8)
+        assert encode(encoder, pixels).shape == (2, encoder.features_dim)
+
+
+def test_batch_of_one_equals_batch_of_many(tiny_encoder) -> None:
+    alone = torch.cat([encode(tiny_encoder, PIXELS[i : i + 1]) for i in range(len(PIXELS))])
+    torch.testing.assert_close(encode(tiny_encoder), alone, atol=1e-5, rtol=0)
+
+
+def test_different_frames_have_different_features(tiny_encoder) -> None:
+    features = encode(tiny_encoder)
+    assert torch.pdist(features).min() > 1e-3
+
+
+def test_features_do_not_depend_on_the_memory_layout(tiny_encoder) -> None:
+    strided = np.asfortranarray(PIXELS)
+    torch.testing.assert_close(encode(tiny_encoder, strided), encode(tiny_encoder), atol=1e-6, rtol=0)
+
+
+def test_paper_convnet_has_487_thousand_parameters() -> None:
+    assert sum(p.numel() for p in ConvNet(PAPER).parameters()) == pytest.approx(487_000, rel=1e-3)
+
+
+def test_paper_convnet_maps_84_pixels_to_16() -> None:
+    assert PAPER.image_size == (84, 84)
+    encoder = ConvNet(PAPER)
+    seen: list[torch.Size] = []
+    encoder.points[-2].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    assert encode(encoder, np.zeros((1, 84, 84, 3), np.uint8)).shape == (1, 64)
+    assert seen == [(1, 256, 16, 16)]
+    assert PAPER.map_size == (16, 16)
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 6), (4, 0), (2, 3), (3, 5)])
+def test_spatial_softmax_of_a_peak_is_its_coordinate(row: int, column: int) -> None:
+    maps = torch.zeros(1, 2, 5, 7)
+    maps[0, 0, row, column] = 100.0
+    maps[0, 1, 4 - row, 6 - column] = 100.0
+    x, y = column / 3 - 1, row / 2 - 1  # [-1, 1] across 7 columns and 5 rows
+    expected = torch.tensor([[x, -x, y, -y]])  # all x first
+    torch.testing.assert_close(SpatialSoftmax(5, 7)(maps), expected, atol=1e-5, rtol=0)
+
+
+def test_spatial_softmax_of_a_flat_map_is_the_centre() -> None:
+    torch.testing.assert_close(SpatialSoftmax(5, 7)(torch.ones(1, 1, 5, 7)), torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (PIXELS.astype(np.float32) / 255, ("uint8", "float32")),
+        (PIXELS.astype(np.int64), ("uint8", "int64")),
+        (PIXELS[0], ("(batch, 32, 32, 3)", "(32, 32, 3)")),
+        (PIXELS.transpose(0, 3, 1, 2), ("(batch, 32, 32, 3)", "(6, 3, 32, 32)")),
+        (np.zeros((1, 84, 84, 3), np.uint8), ("(batch, 32, 32, 3)", "(1, 84, 84, 3)")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+def test_wrong_pixels_are_refused_in_words(
+    tiny_encoder, refuses, kind: str, pixels: np.ndarray, words
+) -> None:
+    with refuses("pixels must", *words):
+        if kind == "array":
+            FrozenEncoder(tiny_encoder).encode(pixels)
+        else:
+            tiny_encoder(torch.from_numpy(pixels))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"image_size": (6, 6)}, "too small"),
+        ({"channels": (4, 8), "strides": (2,)}, "same length"),
+        ({"channels": (), "strides": ()}, "same length"),
+    ],
+)
+def test_impossible_architectures_are_refused_in_words(refuses, kwargs: dict[str, Any], words: str) -> None:
+    with refuses(words):
+        ConvNetConfig(**kwargs)
+
+
+def test_frozen_encoder_equals_the_module_in_chunks(tiny_encoder, monkeypatch) -> None:
+    expected = encode(tiny_encoder).numpy()
+    monkeypatch.setattr("latentctx_envs.encoders.frozen.BATCH", 4)  # six frames: one whole chunk, one part
+    np.testing.assert_allclose(FrozenEncoder(tiny_encoder).encode(PIXELS), expected, atol=1e-5)
+
+
+def test_frozen_encoder_takes_read_only_frames(tiny_encoder) -> None:
+    stored = PIXELS.copy()
+    stored.flags.writeable = False  # as memory-mapped caches are
+    assert np.array_equal(
+        FrozenEncoder(tiny_encoder).encode(stored), FrozenEncoder(tiny_encoder).encode(PIXELS)
+    )
+
+
+def test_frozen_encoder_takes_no_gradients_and_evaluates(tiny_encoder) -> None:
+    module = FrozenEncoder(tiny_encoder.train()).module
+    assert not module.training
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_frozen_encoders_space_holds_its_features(tiny_encoder) -> None:
+    frozen = FrozenEncoder(tiny_encoder)
+    assert frozen.space == spaces.Box(-1.0, 1.0, (8,), np.float32)
+    assert all(frozen.space.contains(features) for features in frozen.encode(PIXELS))
