@@ -19,9 +19,10 @@ from latentctx_agents import film, plots, pretrain
 from latentctx_agents.cells import EXPERT, SCRATCH, STATES, Cell, run_cell
 from latentctx_agents.finetune import QUICK as QUICK_FINETUNE
 from latentctx_agents.finetune import FinetuneConfig
+from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.policy_folder import FinetunedPolicy
 from latentctx_agents.pretrain import PretrainConfig
-from latentctx_agents.probe import probe_error
+from latentctx_agents.probe import PROBE, probe_error
 from latentctx_agents.progress import training_bar
 from latentctx_agents.report import write_report
 from latentctx_agents.results import Measurement, write_results
@@ -51,6 +52,7 @@ class DemoConfig:
     finetune_dataset: str = "latentctx/point-mass/finetune-v0"
     goals: int = 5  # unseen goals; the first five are the authors'
     episodes: int = 40  # evaluation episodes of each goal
+    probe: OptimizerConfig = field(default_factory=lambda: PROBE)  # of the state probe on frozen features
     seed: int = 0  # of pretraining, choice of demonstrations and heads; evaluation starts are always the same
 
     def __post_init__(self) -> None:
@@ -186,21 +188,27 @@ def _cell_encoder(folder: Path, method: str) -> str | None:
 
 def _probe_all(config: DemoConfig, folder: Path, pool: Executor) -> dict[str, float]:
     jobs = {
-        name: pool.submit(probe_encoder, config.pretrain, str(_encoder_run(folder, name) / "encoder"))
+        name: pool.submit(probe_encoder, config.pretrain, config.probe, _encoder_run(folder, name))
         for name in ENCODERS
     }
     return {name: job.result() for name, job in jobs.items()}
 
 
-def probe_encoder(config: PretrainConfig, encoder: str) -> float:
-    """RMS error [m] of the position read from the encoder's features on held-out episodes."""
+def probe_encoder(config: PretrainConfig, optimizer: OptimizerConfig, run: Path) -> float:
+    """RMS error [m] of the position read from a run's encoder on held-out episodes; measured once."""
+    file = run / "probe.json"
+    if file.exists():
+        return float(json.loads(file.read_text())["rmse_m"])
     store = open_store(config.dataset, config.view)
     episodes = min(PROBE_EPISODES, len(store))
     held_out = max(1, episodes * PROBE_HELD_OUT // PROBE_EPISODES)
     ends = store.starts[:episodes] + store.lengths[:episodes] + 1
-    features = FrozenEncoder(load_encoder(encoder)).encode(np.asarray(store.frames[: ends[-1]]))
+    features = FrozenEncoder(load_encoder(run / "encoder")).encode(store.frames[: ends[-1]])
     positions = np.asarray(store.observations[: ends[-1], :2])
-    return probe_error(features, positions, int(ends[-1] - store.starts[episodes - held_out]))
+    rows = int(ends[-1] - store.starts[episodes - held_out])
+    error = probe_error(features, positions, rows, config=optimizer)
+    file.write_text(json.dumps({"rmse_m": error}) + "\n")
+    return error
 
 
 def summarise(results: list[dict[str, Any]], seconds: dict[str, float], preset: str) -> dict[str, Any]:
@@ -258,7 +266,9 @@ def measurements(
 
 
 def write_gif(folder: Path, goals: int = 3) -> None:
-    """`rollouts.gif`: a row for each pixel learner, a column a goal."""
+    """`rollouts.gif`, unless it is there: a row for each encoder, a column a goal."""
+    if (folder / "rollouts.gif").exists():
+        return
     rows = []
     for method in ("inverse_dynamics", "behavior_cloning"):
         paths = [folder / "cells" / f"{method}-{goal}" / "policy" for goal in range(goals)]

@@ -21,7 +21,7 @@ class FinetuneConfig:
         ValueError: a number is out of range.
     """
 
-    demos: int = 2  # demonstrations of the new context
+    demos: int = 4  # demonstrations of the new context; the paper has 1, 2, 5 and 10
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(steps=1000, batch_size=128, learning_rate=1e-3)
     )
@@ -39,6 +39,7 @@ class FinetuneConfig:
 
 QUICK = FinetuneConfig()
 PAPER = FinetuneConfig(
+    demos=2,
     optimizer=OptimizerConfig(steps=10_000, batch_size=256, learning_rate=1e-3),
     dropout=0.1,
     lecun_heads=True,

@@ -29,10 +29,10 @@ def bootstrap_interval(values: np.ndarray, *, confidence: float = 0.95, seed: in
         raise ValueError("values must be a non-empty (groups, episodes) array, confidence in (0, 1).")
     rng = np.random.default_rng(seed)
     groups, episodes = table.shape
-    means = np.empty(RESAMPLES)
-    for index in range(RESAMPLES):
-        rows = rng.integers(groups, size=groups)
-        columns = rng.integers(episodes, size=(groups, episodes))
-        means[index] = table[rows[:, None], columns].mean()
+    means = np.zeros(RESAMPLES)
+    for _ in range(groups):  # one drawn group for every resample at a time: memory stays small
+        rows = rng.integers(groups, size=RESAMPLES)
+        columns = rng.integers(episodes, size=(RESAMPLES, episodes))
+        means += table[rows[:, None], columns].mean(axis=1) / groups
     low, high = np.quantile(means, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
     return float(low), float(high)

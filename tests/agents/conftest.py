@@ -26,7 +26,11 @@ def tiny_pretrain() -> pretrain.PretrainConfig:
 @pytest.fixture(scope="session")
 def tiny_demo(tiny_pretrain) -> demo.DemoConfig:
     return demo.DemoConfig(
-        pretrain=tiny_pretrain, finetune=FinetuneConfig(demos=1, optimizer=FEW_STEPS), goals=2, episodes=2
+        pretrain=tiny_pretrain,
+        finetune=FinetuneConfig(demos=1, optimizer=FEW_STEPS),
+        goals=2,
+        episodes=2,
+        probe=FEW_STEPS,
     )
 
 

@@ -1,4 +1,6 @@
 import dataclasses
+import json
+from dataclasses import asdict
 
 import gymnasium as gym
 import numpy as np
@@ -152,7 +154,7 @@ def test_a_policy_folder_gives_back_the_same_policy(method, pretrained, tmp_path
     policy, _ = cells.finetune_policy(cell)
     policy.save(tmp_path / "policy")
     loaded = FinetunedPolicy.load(tmp_path / "policy")
-    assert loaded.card == policy.card
+    assert json.dumps(asdict(loaded.card)) == json.dumps(asdict(policy.card))
     env = loaded.make_vec(2)
     observation, info = env.reset(seed=0)
     np.testing.assert_array_equal(loaded.policy(observation, info), policy.policy(observation, info))

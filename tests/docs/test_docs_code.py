@@ -31,3 +31,14 @@ def test_links_to_files_of_the_repository_lead_somewhere(page):
     targets = [target for target in LINK.findall(page.read_text()) if not target.startswith("http")]
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing
+
+
+def test_generated_tables_are_those_of_the_results():
+    sys.path.insert(0, str(ROOT / "docs"))
+    import tables
+
+    for name, (make, pages) in tables.TABLES.items():
+        for page in pages:
+            text = page.read_text()
+            assert tables.with_table(text, name, make()) == text
+            assert f"<!-- table:{name} -->" in text

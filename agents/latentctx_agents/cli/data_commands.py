@@ -20,7 +20,7 @@ class Build:
     """Build a dataset from its recipe into Minari's folder; one that is there is verified and left alone."""
 
     id: Id  # e.g. latentctx/point-mass/expert-v0
-    force: bool = False  # build again; the present one is moved aside as <name>.broken
+    force: bool = False  # build again; the present one is kept beside the new one as .<name>.broken-1
     card: Path | None = None  # also write the dataset's card into this folder
 
 
