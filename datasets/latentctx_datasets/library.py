@@ -19,10 +19,11 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from latentctx_datasets.recipes import RECIPES
+from latentctx_envs.registration import ids
 
 ID_PATTERN = re.compile(r"[\w-]+(/[\w-]+)*-v\d+", re.ASCII)
 SHIPPED_ROOT = Path(__file__).parent / "shipped"
-ENTRY_POINTS = ("latentctx_envs.",)  # modules whose environments a dataset may recover
+WRAPPERS = ("latentctx_envs.wrappers.encode:EncodeObservation",)  # that a dataset may recover
 
 
 class DatasetError(ValueError):
@@ -223,7 +224,7 @@ def verify(dataset_id: str) -> str:
 
 
 def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: Any) -> gym.Env[Any, Any]:
-    """Make the dataset's environment; unlike Minari's own recovery it calls only entry points of this project.
+    """Make the dataset's environment; unlike Minari's own recovery it calls only registered worlds of this project.
 
     Args:
         dataset: the dataset.
@@ -238,11 +239,11 @@ def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: 
     if not isinstance(text, str):
         raise DatasetError(f"{dataset.id} names no environment.")
     spec = EnvSpec.from_json(text)
-    points = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
-    for point in points:
-        if not isinstance(point, str) or not point.startswith(ENTRY_POINTS):
+    allowed = {gym.spec(name).entry_point for name in ids()} | set(WRAPPERS)
+    for point in (spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)):
+        if point not in allowed:
             raise DatasetError(
-                f"{dataset.id} wants to call {point!r}; only environments of {', '.join(ENTRY_POINTS)} are made."
+                f"{dataset.id} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made."
             )
     return gym.make(spec, **kwargs)
 
