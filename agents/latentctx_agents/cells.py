@@ -12,6 +12,7 @@ import numpy as np
 from latentctx_agents import finetune
 from latentctx_agents.evaluate import success_of
 from latentctx_agents.finetune import FinetuneConfig
+from latentctx_agents.optim import OnStep, unheard
 from latentctx_agents.policy_folder import FinetunedPolicy, PolicyCard, as_head
 from latentctx_datasets import View, library
 from latentctx_datasets.demonstrators import make_demonstrator
@@ -88,7 +89,7 @@ def _learner(cell: Cell) -> tuple[np.ndarray, float]:
     return success, loss
 
 
-def finetune_policy(cell: Cell) -> tuple[FinetunedPolicy, float]:
+def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPolicy, float]:
     """Finetune the cell's policy; returns it with its last training loss."""
     config = cell.finetune
     episodes = finetune.choose_episodes(cell.dataset, cell.goal, FINETUNE_EPISODES, config.demos, config.seed)
@@ -96,14 +97,14 @@ def finetune_policy(cell: Cell) -> tuple[FinetunedPolicy, float]:
     demonstrations = finetune.load_demonstrations(cell.dataset, episodes, view)
     encoder: Encoder | None = None
     if cell.encoder is None:
-        head, loss = finetune.finetune_head(demonstrations.positions, demonstrations.actions, config)
+        head, loss = finetune.finetune_head(demonstrations.positions, demonstrations.actions, config, on_step)
     elif cell.method == SCRATCH:
         encoder = fresh_encoder(cell.encoder)
-        head, loss = finetune.finetune_scratch(encoder, demonstrations, config)
+        head, loss = finetune.finetune_scratch(encoder, demonstrations, config, on_step)
     else:
         encoder = load_encoder(cell.encoder)
         features = finetune.encode_demonstrations(FrozenEncoder(encoder), demonstrations)
-        head, loss = finetune.finetune_head(features, demonstrations.actions, config)
+        head, loss = finetune.finetune_head(features, demonstrations.actions, config, on_step)
     card = PolicyCard(
         env_id=RECIPES[cell.dataset].env_id,
         method=cell.method,

@@ -191,7 +191,8 @@ def _probe_all(config: DemoConfig, folder: Path, pool: Executor) -> dict[str, fl
         name: pool.submit(probe_encoder, config.pretrain, config.probe, _encoder_run(folder, name))
         for name in ENCODERS
     }
-    return {name: job.result() for name, job in jobs.items()}
+    bar = tqdm(jobs.items(), desc="probe the encoders", unit="encoder", delay=1)
+    return {name: job.result() for name, job in bar}
 
 
 def probe_encoder(config: PretrainConfig, optimizer: OptimizerConfig, run: Path) -> float:
@@ -273,7 +274,8 @@ def write_gif(folder: Path, goals: int = 3) -> None:
     for method in ("inverse_dynamics", "behavior_cloning"):
         paths = [folder / "cells" / f"{method}-{goal}" / "policy" for goal in range(goals)]
         policies = [FinetunedPolicy.load(path) for path in paths if path.is_dir()]
-        rows.append([film.film(policy, plots.LABELS[method]) for policy in policies])
+        bar = tqdm(policies, desc=f"film {method}", unit="episode", delay=1)
+        rows.append([film.film(policy, plots.LABELS[method]) for policy in bar])
     film.write_gif(rows, folder / "rollouts.gif")
 
 

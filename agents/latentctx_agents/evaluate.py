@@ -5,6 +5,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from tqdm import tqdm
 
 from latentctx_envs.context import Context
 from latentctx_envs.rollout import Policy, rollout
@@ -18,6 +19,7 @@ def success_of(
     context: Context | Mapping[str, Any],
     *,
     seed: int = EVALUATION_SEED,
+    progress: bool = False,
 ) -> np.ndarray:
     """Whether each of N episodes succeeded at any step, bool (N,).
 
@@ -26,11 +28,12 @@ def success_of(
         env: a vector environment of N; episode i starts from seed + i.
         context: the hidden context of all episodes.
         seed: of the first episode.
+        progress: show a bar over the steps.
     """
     plain = context.to_dict() if isinstance(context, Context) else dict(context)
     success = np.zeros(env.num_envs, dtype=bool)
     steps = rollout(env, policy, [{"seed": seed, "options": {"context": plain}}])
-    for step in steps:
+    for step in tqdm(steps, desc="evaluate", unit="step", delay=1, disable=not progress):
         success |= np.asarray(step.next_info["success"]) & step.active
         if success.all():
             break

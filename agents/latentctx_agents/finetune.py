@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentctx_agents.nets import mlp
-from latentctx_agents.optim import OptimizerConfig, Training
+from latentctx_agents.optim import OnStep, OptimizerConfig, Training, unheard
 from latentctx_datasets import View, library, random_shift, replay
 from latentctx_envs.encoders import ConvNet, FrozenEncoder
 
@@ -90,7 +90,7 @@ def load_demonstrations(dataset_id: str, episodes: list[int], view: View | None 
 
 
 def finetune_head(
-    inputs: np.ndarray, actions: np.ndarray, config: FinetuneConfig
+    inputs: np.ndarray, actions: np.ndarray, config: FinetuneConfig, on_step: OnStep = unheard
 ) -> tuple[nn.Sequential, float]:
     """Clone actions from fixed inputs (cached features or positions); the head and its last loss.
 
@@ -98,15 +98,19 @@ def finetune_head(
         inputs: float32 (n, d).
         actions: float32 (n, a) in [-1, 1].
         config: the training.
+        on_step: hears the training's progress.
     """
     torch.manual_seed(config.seed)
     head = _head(inputs.shape[1], actions.shape[1], config)
     x, y = torch.from_numpy(inputs), torch.from_numpy(actions)
-    return head, _clone(head, lambda rows, _: x[rows], y, config)
+    return head, _clone(head, lambda rows, _: x[rows], y, config, on_step)
 
 
 def finetune_scratch(
-    encoder: ConvNet, demonstrations: Demonstrations, config: FinetuneConfig
+    encoder: ConvNet,
+    demonstrations: Demonstrations,
+    config: FinetuneConfig,
+    on_step: OnStep = unheard,
 ) -> tuple[nn.Sequential, float]:
     """Train encoder and head together from the demonstrations' frames; the head and its last loss.
 
@@ -123,7 +127,7 @@ def finetune_scratch(
         return torch.from_numpy(random_shift(pixels[rows], config.pad, rng))
 
     network = nn.Sequential(encoder, head)
-    return head, _clone(network, frames, torch.from_numpy(demonstrations.actions), config)
+    return head, _clone(network, frames, torch.from_numpy(demonstrations.actions), config, on_step)
 
 
 def encode_demonstrations(encoder: FrozenEncoder, demonstrations: Demonstrations) -> np.ndarray:
@@ -153,6 +157,7 @@ def _clone(
     inputs: Callable[[np.ndarray, np.random.Generator], Tensor],
     actions: Tensor,
     config: FinetuneConfig,
+    on_step: OnStep,
 ) -> float:
     rng = np.random.default_rng(config.seed)
     training = Training([network], config.optimizer, rng)
@@ -162,6 +167,7 @@ def _clone(
         return (network(inputs(rows, rng)) - actions[rows]).square().mean(), {}
 
     last = 0.0
-    for _, metrics in training.run(loss):
+    for step, metrics in training.run(loss):
+        on_step(step, metrics)
         last = metrics["loss"]
     return last

@@ -15,6 +15,11 @@ from torch import Tensor, nn
 
 Metrics = dict[str, float]
 LossFunction = Callable[[], tuple[Tensor, Metrics]]
+OnStep = Callable[[int, Metrics], None]  # hears (step, metrics) of a training
+
+
+def unheard(step: int, metrics: Metrics) -> None:
+    """The OnStep that nobody listens to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from latentctx_agents.optim import Metrics, OptimizerConfig, Training
+from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, unheard
 from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
 from latentctx_agents.runs import MetricsLog, RunFolder, command_line, environment
 from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_store
@@ -83,7 +83,7 @@ def pretrain(
     directory: Path,
     *,
     device: str = "cpu",
-    on_step: Callable[[int, Metrics], None] = lambda step, metrics: None,
+    on_step: OnStep = unheard,
 ) -> Encoder:
     """Train an encoder into `directory/encoder` and return it; a killed run continues where it was.
 

@@ -1,17 +1,15 @@
 """Progress bars of trainings."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from latentctx_agents.optim import Metrics
+from latentctx_agents.optim import Metrics, OnStep
 
 
 @contextlib.contextmanager
-def training_bar(
-    label: str, steps: int, *, position: int = 0, hidden: bool = False
-) -> Iterator[Callable[[int, Metrics], None]]:
+def training_bar(label: str, steps: int, *, position: int = 0, hidden: bool = False) -> Iterator[OnStep]:
     """A bar over gradient steps; yields the function that advances it with (step, metrics).
 
     Args:

@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from latentctx_agents.progress import training_bar
 from latentctx_datasets import View
 
 
@@ -88,8 +89,6 @@ def pretrain(words: list[str]) -> None:
     )
     if not (arguments.out / "encoder").is_dir():
         _prepare(arguments.config.dataset)
-    from latentctx_agents.progress import training_bar
-
     with training_bar(f"pretrain {arguments.config.objective}", arguments.config.optimizer.steps) as advance:
         module.pretrain(arguments.config, arguments.out, device=arguments.device, on_step=advance)
     print(f"encoder: {arguments.out / 'encoder'}")
@@ -143,7 +142,8 @@ def finetune(words: list[str]) -> None:
         episodes=1,
         directory=str(arguments.out),
     )
-    policy, loss = cells.finetune_policy(cell)
+    with training_bar(f"finetune {method}", arguments.config.optimizer.steps) as advance:
+        policy, loss = cells.finetune_policy(cell, advance)
     policy.save(arguments.out)
     print(f"{method} policy for context {policy.card.context}, last loss {loss:.4f}: {arguments.out}")
 
@@ -157,7 +157,7 @@ def evaluate(words: list[str]) -> None:
 
     policy = FinetunedPolicy.load(arguments.policy)
     env = policy.make_vec(arguments.episodes)
-    success = success_of(policy.policy, env, policy.card.context, seed=arguments.seed)
+    success = success_of(policy.policy, env, policy.card.context, seed=arguments.seed, progress=True)
     env.close()
     low, high = bootstrap_interval(success.astype(float))
     facts = {
