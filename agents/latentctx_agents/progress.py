@@ -2,14 +2,16 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from latentctx_agents.optim import Metrics, OnStep
+if TYPE_CHECKING:  # the command line starts without torch
+    from latentctx_agents.optim import Metrics, OnStep
 
 
 @contextlib.contextmanager
-def training_bar(label: str, steps: int, *, position: int = 0, hidden: bool = False) -> Iterator[OnStep]:
+def training_bar(label: str, steps: int, *, position: int = 0, hidden: bool = False) -> "Iterator[OnStep]":
     """A bar over gradient steps; yields the function that advances it with (step, metrics).
 
     Args:
@@ -20,7 +22,7 @@ def training_bar(label: str, steps: int, *, position: int = 0, hidden: bool = Fa
     """
     with tqdm(total=steps, desc=label, position=position, unit="step", delay=1, disable=hidden) as bar:
 
-        def advance(step: int, metrics: Metrics) -> None:
+        def advance(step: int, metrics: "Metrics") -> None:
             bar.update(step - bar.n)
             bar.set_postfix(loss=f"{metrics['loss']:.3f}", refresh=False)
 
