@@ -6,6 +6,7 @@ context unbinds whichever is current, and later frames are silent garbage, so th
 
 import atexit
 import copy
+import ctypes
 import dataclasses
 import os
 import threading
@@ -18,6 +19,7 @@ import numpy as np
 RenderProfile = Literal["reference", "fast", "turbo"]
 PROFILES: tuple[str, ...] = get_args(RenderProfile)
 BACKENDS = ("egl", "osmesa", "glfw")
+LIBRARIES = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}  # of the backends that need no display
 STARTED = ("_scene", "_option", "_perturb", "_camera", "_rect", "_buffer")  # of a Renderer; not picklable
 APT_LINE = "apt-get install -y libegl1 libgl1-mesa-dri libopengl0 libosmesa6"
 
@@ -62,7 +64,7 @@ _gl = _GL()
 def gl_backend() -> str:
     """Name of the running OpenGL backend ("egl", "osmesa" or "glfw"), starting it if need be.
 
-    `MUJOCO_GL` chooses one; without it EGL is tried first, then OSMesa.
+    `MUJOCO_GL` chooses one; without it EGL is taken if its library is installed, else OSMesa.
 
     Raises:
         RenderingUnavailableError: none could be started; the message names the packages to install.
@@ -83,25 +85,43 @@ def gl_backend() -> str:
 
 
 def _start_gl() -> None:
+    backend = _chosen_backend()
+    try:
+        context = _gl_context_class(backend)(64, 64)
+        context.make_current()
+    except Exception as error:  # PyOpenGL raises many types, AttributeError among them
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RenderingUnavailableError(
+            f"OpenGL by {backend} does not start ({reason}). On Debian or Ubuntu run: {APT_LINE}; "
+            "or choose another backend by MUJOCO_GL=egl, osmesa or glfw."
+        ) from None
+    _gl.context, _gl.backend = context, backend
+    _gl.pid, _gl.thread = os.getpid(), threading.get_ident()
+    _gl.renderers = weakref.WeakSet()
+    atexit.register(_stop_gl)
+
+
+def _chosen_backend() -> str:
+    """MUJOCO_GL's backend, else the first whose library loads: PyOpenGL allows one choice a process."""
     wanted = os.environ.get("MUJOCO_GL", "").lower()
     if wanted and wanted not in BACKENDS:
         raise RenderingUnavailableError(f"MUJOCO_GL must be one of {', '.join(BACKENDS)}; got {wanted!r}.")
-    failures = []
-    for backend in (wanted,) if wanted else ("egl", "osmesa"):
-        try:
-            context = _gl_context_class(backend)(64, 64)
-            context.make_current()
-        except Exception as error:  # PyOpenGL raises many types, AttributeError among them
-            failures.append(f"{backend}: {error}")
-            continue
-        _gl.context, _gl.backend = context, backend
-        _gl.pid, _gl.thread = os.getpid(), threading.get_ident()
-        _gl.renderers = weakref.WeakSet()
-        atexit.register(_stop_gl)
-        return
+    if wanted:
+        return wanted
+    for backend, library in LIBRARIES.items():
+        if _loads(library):
+            return backend
     raise RenderingUnavailableError(
-        f"no OpenGL backend works ({'; '.join(failures)}). On Debian or Ubuntu run: {APT_LINE}"
+        f"no OpenGL library is installed ({', '.join(LIBRARIES.values())}). On Debian or Ubuntu run: {APT_LINE}"
     )
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _gl_context_class(backend: str) -> Any:

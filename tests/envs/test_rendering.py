@@ -247,14 +247,28 @@ def test_unknown_choices_are_refused_in_words(model, refuses, kwargs: dict[str, 
 
 
 @pytest.mark.usefixtures("fresh_gl")
-def test_without_a_backend_the_refusal_names_the_packages(model, data, monkeypatch, refuses) -> None:
-    def broken(backend: str) -> Any:
-        raise ImportError(f"no lib{backend}")
-
-    monkeypatch.setattr(rendering, "_gl_context_class", broken)
-    wanted = ("no libegl", "no libosmesa", "apt-get install -y libegl1", "libosmesa6")
+def test_without_an_opengl_library_the_refusal_names_the_packages(model, data, monkeypatch, refuses) -> None:
+    monkeypatch.setattr(rendering, "LIBRARIES", {"egl": "libNoEGL.so.1", "osmesa": "libNoOSMesa.so.8"})
+    wanted = ("libNoEGL.so.1", "apt-get install -y libegl1", "libosmesa6")
     with refuses(*wanted, error=RenderingUnavailableError):
         Renderer(model, size=(32, 32)).render(data)
+
+
+@pytest.mark.usefixtures("fresh_gl")
+def test_a_backend_that_does_not_start_is_named_with_its_reason(model, data, monkeypatch, refuses) -> None:
+    def broken(backend: str) -> Any:
+        raise ImportError(f"no driver for {backend}")
+
+    monkeypatch.setattr(rendering, "_gl_context_class", broken)
+    with refuses("no driver for", "apt-get install", "MUJOCO_GL", error=RenderingUnavailableError):
+        Renderer(model, size=(32, 32)).render(data)
+
+
+@pytest.mark.usefixtures("fresh_gl")
+def test_osmesa_is_taken_when_only_its_library_is_installed(monkeypatch) -> None:
+    installed = {"egl": "libNoEGL.so.1", "osmesa": "libc.so.6"}  # any library that loads
+    monkeypatch.setattr(rendering, "LIBRARIES", installed)
+    assert rendering._chosen_backend() == "osmesa"
 
 
 @pytest.mark.usefixtures("fresh_gl")
