@@ -59,7 +59,7 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
             task.model,
             size=VIEW_SIZE,
             camera=settings.camera,
-            profile="reference",
+            profile="fast",
             visible_geoms=task.context_geoms if settings.context_visible or render_context else (),
         )
         self._data = mujoco.MjData(task.model)

@@ -28,11 +28,12 @@ def film(policy: FinetunedPolicy, title: str, *, seed: int = EVALUATION_SEED) ->
         env = EncodeObservation(env, policy.encoder)
     reset = {"seed": seed, "options": {"context": card.context}}
     frames, success = [], False
-    for step in rollout(env, policy.policy, [reset], watch=env.render):
-        success |= bool(step.info["success"])
-        if step.time % EVERY == 0:
-            frames.append(_tile(step.seen, title, success))
-    frames.append(_tile(step.next_seen, title, success or bool(step.next_info["success"])))
+    for step in rollout(env, policy.policy, [reset]):
+        success |= bool(step.next_info["success"])
+        if (step.time + 1) % EVERY == 0 or step.last:
+            picture = env.render()
+            assert isinstance(picture, np.ndarray)
+            frames.append(_tile(picture, title, success))
     env.close()
     return np.stack(frames)
 
@@ -56,7 +57,10 @@ def write_gif(films: Sequence[Sequence[np.ndarray]], path: Path, *, fps: float =
         for row in films
     ]
     whole = np.concatenate([np.concatenate(row, axis=2) for row in padded], axis=1)
-    images = [Image.fromarray(frame).quantize(64) for frame in whole]
+    octree = Image.Quantize.FASTOCTREE  # keeps the colours of the few pixels of ball and goal
+    images = [
+        Image.fromarray(frame).quantize(128, method=octree, dither=Image.Dither.NONE) for frame in whole
+    ]
     images[0].save(
         path, save_all=True, append_images=images[1:], duration=int(1000 / fps), loop=0, optimize=True
     )

@@ -23,7 +23,7 @@ class FinetuneConfig:
 
     demos: int = 4  # demonstrations of the new context; the paper has 1, 2, 5 and 10
     optimizer: OptimizerConfig = field(
-        default_factory=lambda: OptimizerConfig(steps=1000, batch_size=128, learning_rate=1e-3)
+        default_factory=lambda: OptimizerConfig(steps=600, batch_size=128, learning_rate=1e-3)
     )
     hidden: tuple[int, ...] = (256, 256)  # widths of the head
     dropout: float = 0.0  # after each hidden layer of the head

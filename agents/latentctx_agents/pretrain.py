@@ -37,7 +37,7 @@ class PretrainConfig:
     goal_visible: bool = False  # draw the context into the frames: the observable-context control
     encoder: ConvNetConfig = field(default_factory=lambda: QUICK_NET)
     optimizer: OptimizerConfig = field(
-        default_factory=lambda: OptimizerConfig(steps=5000, batch_size=128, learning_rate=1e-3)
+        default_factory=lambda: OptimizerConfig(steps=4000, batch_size=128, learning_rate=1e-3)
     )
     n_step: int = 1  # distance of the two frames [steps]
     dropout: float = 0.1  # in action heads

@@ -81,7 +81,7 @@ def pretrain(words: list[str]) -> None:
 
     arguments = tyro.extras.overridable_config_cli(
         {
-            "quick": ("two cores, minutes: 48 px, 5,000 steps", Pretrain(config=module.QUICK)),
+            "quick": ("two cores, minutes: 47 px, 4,000 steps", Pretrain(config=module.QUICK)),
             "paper": ("arXiv 2305.16985: 84 px, 100,000 steps, for a GPU", Pretrain(config=module.PAPER)),
         },
         args=words,
