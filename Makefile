@@ -7,6 +7,7 @@ GL_PACKAGES := libegl1 libgl1-mesa-dri libopengl0 libosmesa6
 # Where pip finds torch: empty for the configured index; without a GPU the CPU index of pytorch.org's
 # install selector saves gigabytes: make setup TORCH_INDEX=<its URL>
 TORCH_INDEX ?=
+OUT ?= runs/demo
 DEMO ?=
 
 .PHONY: help setup gl demo test check format bench clean
@@ -43,7 +44,7 @@ gl: $(STAMP)
 	$(BIN)/python -m latentctx_envs.doctor
 
 demo: setup
-	$(BIN)/latentctx demo --out runs/demo $(DEMO)
+	$(BIN)/latentctx demo --out $(OUT) $(DEMO)
 
 test: setup
 	$(BIN)/python -m pytest -n 2
