@@ -72,7 +72,7 @@ QUICK = DemoConfig()
 
 
 def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) -> dict[str, Any]:
-    """Run or resume the study in a folder and return its summary.
+    """Run or resume the study in a folder and return its summary; a finished one is read, not run again.
 
     It writes summary.json, results.csv, success.png, learning.png, probe.png, rollouts.gif and report.html.
 
@@ -85,6 +85,8 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
         ValueError: the folder holds a run with another config.
     """
     RunFolder(folder, config)
+    if (folder / "summary.json").exists():
+        return json.loads((folder / "summary.json").read_text())
     seconds: dict[str, float] = _read_seconds(folder)
     count = workers if workers is not None else os.cpu_count() or 1
     with _stage("data", seconds, folder):
@@ -99,9 +101,9 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
             probes = _probe_all(config, folder, pool)
             write_gif(folder)
     summary = summarise(results, seconds, config.preset)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     write_results(folder / "results.csv", measurements(config, results, probes))
     _draw(config, folder, summary, probes)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")  # last: the run is whole
     write_report(folder)
     return summary
 

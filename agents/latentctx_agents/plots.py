@@ -41,6 +41,13 @@ def _save(figure: Any, path: Path) -> None:
     pyplot.close(figure)
 
 
+def _threshold(axes: Any, height: float, bars: int, label: str) -> None:
+    """A dashed line across the bars, named beside them."""
+    axes.axhline(height, color="black", linestyle="--", linewidth=1)
+    axes.set_xlim(-0.6, bars + 0.1)
+    axes.text(bars + 0.1, height, label, ha="right", va="center", fontsize=9, backgroundcolor="white")
+
+
 def success_bars(
     success: Mapping[str, float],
     intervals: Mapping[str, Sequence[float]],
@@ -56,8 +63,7 @@ def success_bars(
         axes.bar(index, value, color=COLOURS[name], width=0.65)
         axes.errorbar(index, value, [[value - low], [high - value]], color="black", capsize=4)
         axes.text(index, min(high + 0.02, 1.0), f"{value:.2f}", ha="center", fontsize=9)
-    axes.axhline(ceiling, color="black", linestyle="--", linewidth=1)
-    axes.text(len(names) - 0.45, ceiling + 0.01, f"expert {ceiling:.2f}", ha="right", fontsize=9)
+    _threshold(axes, ceiling, len(names), f"expert\n{ceiling:.2f}")
     axes.set_xticks(range(len(names)), [LABELS[name] for name in names])
     axes.set(ylim=(0, 1.05), ylabel="success")
     _save(figure, path)
@@ -77,11 +83,11 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]], path: P
 def probe_bars(errors: Mapping[str, float], radius: float, path: Path, title: str) -> None:
     """Error of the position read from frozen features, beside the radius of success (both in m)."""
     figure, axes = _figure(title)
+    errors = {name: errors[name] for name in LABELS if name in errors}
     for index, (name, error) in enumerate(errors.items()):
         axes.bar(index, 1000 * error, color=COLOURS[name], width=0.6)
         axes.text(index, 1000 * error + 1, f"{1000 * error:.1f}", ha="center", fontsize=9)
-    axes.axhline(1000 * radius, color="black", linestyle="--", linewidth=1)
-    axes.text(len(errors) - 0.5, 1000 * radius + 1, "radius of success", ha="right", fontsize=9)
+    _threshold(axes, 1000 * radius, len(errors), "radius\nof success")
     axes.set_xticks(range(len(errors)), [LABELS[name] for name in errors])
     axes.set(ylabel="RMS position error [mm]")
     _save(figure, path)

@@ -36,7 +36,8 @@ class RunFolder:
             )
         path.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-        (path / "versions.json").write_text(json.dumps(environment(), indent=2) + "\n")
+        if not (path / "versions.json").exists():
+            (path / "versions.json").write_text(json.dumps(environment(), indent=2) + "\n")
 
 
 class MetricsLog:

@@ -46,9 +46,19 @@ def test_the_demo_writes_its_summary_report_figures_and_results(finished):
 def test_a_resumed_demo_repeats_nothing_and_gives_the_same_numbers(finished, tiny_demo):
     summary, folder = finished
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("model.safetensors")}
+    (folder / "summary.json").unlink()  # as if it had been killed just before its end
     again = demo.run_demo(tiny_demo, folder, workers=1)
     assert again["success"] == summary["success"]
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("model.safetensors")}
+
+
+@pytest.mark.slow
+def test_a_finished_demo_is_read_and_its_results_keep_their_commit(finished, tiny_demo):
+    _, folder = finished
+    files = [folder / "results.csv", folder / "summary.json", folder / "versions.json"]
+    before = [file.stat().st_mtime_ns for file in files]
+    assert demo.run_demo(tiny_demo, folder, workers=1) == json.loads((folder / "summary.json").read_text())
+    assert before == [file.stat().st_mtime_ns for file in files]
 
 
 @pytest.mark.slow
