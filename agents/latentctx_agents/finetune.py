@@ -21,7 +21,7 @@ class FinetuneConfig:
         ValueError: a number is out of range.
     """
 
-    demos: int = 4  # demonstrations of the new context; the paper has 1, 2, 5 and 10
+    demos: int = 3  # demonstrations of the new context; the paper has 1, 2, 5 and 10
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(steps=600, batch_size=128, learning_rate=1e-3)
     )
