@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,7 +20,7 @@ FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 
 
-class Encoder(nn.Module, PyTorchModelHubMixin):
+class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
     """Base of all encoders; subclasses are built from one frozen dataclass and listed in the registry.
 
     `save_pretrained(dir)` writes `config.json`, `model.safetensors` and a card; `from_pretrained` reads them from a
@@ -35,18 +36,18 @@ class Encoder(nn.Module, PyTorchModelHubMixin):
         self.training_record: dict[str, Any] = {}  # how it was trained, goes into config.json and the card
 
     @property
+    @abstractmethod
     def input_shape(self) -> tuple[int, int, int]:
         """(height, width, 3) of the frames it takes."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def features_dim(self) -> int:
         """D, the number of features."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:
         """Features (B, D) float32 of uint8 pixels (B, H, W, 3)."""
-        raise NotImplementedError
 
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *, training: Mapping[str, Any] | None = None, **_: Any

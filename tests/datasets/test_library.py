@@ -84,8 +84,8 @@ def test_every_accepted_id_lies_within_the_dataset_folder(text: str) -> None:
         library.check_id(text)
     except DatasetError:
         return
-    inside = os.path.normpath(os.path.join("/root", text))
-    assert inside == f"/root/{text}"
+    inside = os.path.normpath(os.path.join("/datasets", text))
+    assert inside == f"/datasets/{text}"
 
 
 def test_a_shipped_dataset_is_installed_at_its_first_load() -> None:
