@@ -146,7 +146,7 @@ def test_every_encoder_of_the_zoo_loads_and_encodes() -> None:
 
 def test_batch_of_one_equals_batch_of_many(tiny_encoder) -> None:
     alone = torch.cat([encode(tiny_encoder, PIXELS[i : i + 1]) for i in range(len(PIXELS))])
-    torch.testing.assert_close(encode(tiny_encoder), alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(encode(tiny_encoder), alone, atol=1e-4, rtol=0)
 
 
 def test_different_frames_have_different_features(tiny_encoder) -> None:
@@ -224,7 +224,7 @@ def test_impossible_architectures_are_refused_in_words(refuses, kwargs: dict[str
 def test_frozen_encoder_equals_the_module_in_chunks(tiny_encoder, monkeypatch) -> None:
     expected = encode(tiny_encoder).numpy()
     monkeypatch.setattr("latentctx_envs.encoders.frozen.BATCH", 4)  # six frames: one whole chunk, one part
-    np.testing.assert_allclose(FrozenEncoder(tiny_encoder).encode(PIXELS), expected, atol=1e-5)
+    np.testing.assert_allclose(FrozenEncoder(tiny_encoder).encode(PIXELS), expected, atol=1e-4)
 
 
 def test_frozen_encoder_takes_read_only_frames(tiny_encoder) -> None:

@@ -36,7 +36,8 @@ def test_observations_are_the_features_of_the_pixels(encoded, tiny_encoder) -> N
     with gym.make(ID, **PIXELS) as raw:
         pixels = [raw.reset(seed=0)[0], raw.step([1.0, 0.0])[0]]
     features = [encoded.reset(seed=0)[0], encoded.step([1.0, 0.0])[0]]
-    np.testing.assert_allclose(features, frozen.encode(np.stack(pixels)), atol=1e-5)
+    # the layer norm of a random net magnifies the rounding that depends on the batch size
+    np.testing.assert_allclose(features, frozen.encode(np.stack(pixels)), atol=1e-4)
 
 
 def test_space_holds_the_values(encoded) -> None:
@@ -103,16 +104,16 @@ def test_vector_twin_equals_single_wrappers(mode: str, tiny_encoder) -> None:
     singles = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
     assert twin.single_observation_space == singles.single_observation_space
     assert twin.observation_space == singles.observation_space
-    np.testing.assert_allclose(twin.reset(seed=0)[0], singles.reset(seed=0)[0], atol=1e-5)
+    np.testing.assert_allclose(twin.reset(seed=0)[0], singles.reset(seed=0)[0], atol=1e-4)
     for _ in range(3 if mode == "Disabled" else 7):
         actions = twin.action_space.sample()
         ours, theirs = twin.step(actions), singles.step(actions)
-        np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
+        np.testing.assert_allclose(ours[0], theirs[0], atol=1e-4)
         assert twin.observation_space.contains(ours[0])
         assert ("final_obs" in ours[4]) == ("final_obs" in theirs[4])
         if "final_obs" in ours[4]:
             np.testing.assert_allclose(
-                np.stack(ours[4]["final_obs"]), np.stack(theirs[4]["final_obs"]), atol=1e-5
+                np.stack(ours[4]["final_obs"]), np.stack(theirs[4]["final_obs"]), atol=1e-4
             )
     twin.close()
     singles.close()
