@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 
 from latentctx_agents import finetune
 from latentctx_agents.evaluate import success_of
@@ -29,9 +30,7 @@ class Cell:
     """What to finetune and to evaluate; `encoder` is None for states and the expert."""
 
     method: str  # name in the tables
-    encoder: (
-        str | None
-    )  # directory, zoo name or hub id; for "scratch" its architecture and mean image are used
+    encoder: str | None  # directory, zoo name or hub id; "scratch" takes only its shape and mean image
     dataset: str  # goal-by-goal demonstrations
     goal: int  # index of the context in the dataset
     view: View
@@ -99,7 +98,7 @@ def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPol
     if cell.encoder is None:
         head, loss = finetune.finetune_head(demonstrations.positions, demonstrations.actions, config, on_step)
     elif cell.method == SCRATCH:
-        encoder = fresh_encoder(cell.encoder)
+        encoder = fresh_encoder(cell.encoder, config.seed)
         head, loss = finetune.finetune_scratch(encoder, demonstrations, config, on_step)
     else:
         encoder = load_encoder(cell.encoder)
@@ -118,10 +117,11 @@ def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPol
     return FinetunedPolicy(card, as_head(head), encoder), loss
 
 
-def fresh_encoder(like: str) -> ConvNet:
-    """An untrained encoder of the same architecture and mean image (the scratch baseline)."""
+def fresh_encoder(like: str, seed: int) -> ConvNet:
+    """An untrained encoder of the same architecture and mean image (the scratch baseline), decided by the seed."""
     trained = load_encoder(like)
     assert isinstance(trained, ConvNet)
+    torch.manual_seed(seed)
     encoder = ConvNet(trained.config)
     if trained.config.centred:
         encoder.center.copy_(trained.center)

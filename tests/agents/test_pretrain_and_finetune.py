@@ -175,8 +175,17 @@ def test_a_damaged_policy_folder_is_refused_in_one_line(tmp_path):
 
 def test_scratch_shares_shape_and_mean_image_but_not_weights(pretrained):
     encoder, folder = pretrained
-    fresh = cells.fresh_encoder(str(folder))
+    fresh = cells.fresh_encoder(str(folder), 0)
     assert fresh.config == encoder.config
     assert torch.equal(fresh.center, encoder.center)
     assert fresh.center.abs().sum() > 0
     assert not torch.equal(fresh.dense.weight, encoder.dense.weight)
+
+
+def test_the_seed_decides_the_weights_that_scratch_starts_from(pretrained):
+    _, folder = pretrained
+    torch.manual_seed(77)  # whatever the process did before
+    one = cells.fresh_encoder(str(folder), 3).dense.weight
+    torch.manual_seed(78)
+    assert torch.equal(one, cells.fresh_encoder(str(folder), 3).dense.weight)
+    assert not torch.equal(one, cells.fresh_encoder(str(folder), 4).dense.weight)
