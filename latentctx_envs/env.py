@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from latentctx_envs import episode
+from latentctx_envs.batch import Batch
 from latentctx_envs.context import Context
 from latentctx_envs.observation import Observer
 from latentctx_envs.rendering import Renderer
@@ -62,8 +63,12 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
             profile="fast",
             visible_geoms=task.context_geoms if settings.context_visible or render_context else (),
         )
-        self._data = mujoco.MjData(task.model)
+        self._batch = Batch(task, 1, threads=1)
         self._context: Context | None = None
+
+    @property
+    def _data(self) -> mujoco.MjData:
+        return self._batch.datas[0]
 
     @property
     def current_context(self) -> Context:
@@ -85,12 +90,13 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Apply one action for `action_repeat` control steps; a success in any of them counts."""
-        checked = episode.check_action(action, self.task.action_space.shape)
+        checked = episode.check_action(action, self.task.action_space.shape)[None]
+        space, noise = self.task.action_space, self.settings.noise_scale
         reward, success = 0.0, False
         rows, contexts = self._rows()
         for _ in range(self.settings.action_repeat):
-            episode.execute(self.task, self._data, checked, self.np_random, self.settings.noise_scale)
-            rows = self.task.read(self._data)[None]
+            self._batch.step(episode.executed(checked, space, [self.np_random], noise))
+            rows = self._batch.rows()
             rewards, successes = self.task.judge(rows, contexts)
             reward += float(rewards[0])
             success |= bool(successes[0])
@@ -108,7 +114,7 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
 
     def physics_state(self) -> np.ndarray:
         """The full physics state, float64 (k,); `reset(options={"physics_state": s})` restores it."""
-        return episode.physics_state(self.task.model, self._data)
+        return episode.physics_state(self.task, self._data)
 
     def frame(
         self,
@@ -125,11 +131,11 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
         """
         self._context = None
         self.task.place_context(self._data, self.task.context_type.coerce(context))
-        episode.restore(self.task.model, self._data, state)
+        episode.restore(self.task, self._data, state)
         return self._eye.render(self._data, out=out)
 
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.task.read(self._data)[None], self.current_context.as_array()[None]
+        return self._batch.rows(), self.current_context.as_array()[None]
 
     def _observe(self, rows: np.ndarray, contexts: np.ndarray) -> Any:
         batch = self._observer.observe(rows, contexts, lambda: self._eye.render(self._data)[None])

@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from gymnasium import spaces
 
-from latentctx_envs.context import Context
+from latentctx_envs.context import Context, Split
 
 
 class Task(ABC):
@@ -21,24 +21,18 @@ class Task(ABC):
     action_space: spaces.Box
     context_type: ClassVar[type[Context]]
     vector_spaces: dict[str, spaces.Box]  # the spaces of "state" and "position"
-    context_geoms: tuple[str, ...]  # geoms that show the context when they are drawn
+    context_geoms: tuple[str, ...] = ()  # geoms that show the context when they are drawn
+    substeps: ClassVar[int] = 1  # physics steps of one control step
+    state_parts: ClassVar[int] = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)  # of `physics_state()`
     render_fps: ClassVar[int]
-
-    @abstractmethod
-    def place_context(self, data: mujoco.MjData, context: Context) -> None:
-        """Put what shows the context (a target marker) in its place; the dynamics never notice."""
 
     @abstractmethod
     def start(self, data: mujoco.MjData, context: Context, rng: np.random.Generator) -> None:
         """Put `data` into a start state drawn from `rng`, with derived quantities up to date."""
 
     @abstractmethod
-    def advance(self, data: mujoco.MjData, action: np.ndarray) -> None:
-        """Simulate one control step under `action`."""
-
-    @abstractmethod
-    def read(self, data: mujoco.MjData) -> np.ndarray:
-        """The numbers (r,), float64, from which observations, reward and success are computed."""
+    def views(self, data: mujoco.MjData) -> tuple[np.ndarray, ...]:
+        """Contiguous live views of `data` that, laid end to end, are its row of r recorded numbers, float64."""
 
     @abstractmethod
     def observe(self, kind: str, rows: np.ndarray) -> np.ndarray:
@@ -47,3 +41,10 @@ class Task(ABC):
     @abstractmethod
     def judge(self, rows: np.ndarray, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rewards (n,) float64 and successes (n,) bool of rows (n, r) under contexts (n, c)."""
+
+    def place_context(self, data: mujoco.MjData, context: Context) -> None:  # noqa: B027
+        """Put what shows the context (a target marker) in its place, if there is any; the dynamics never notice."""
+
+    def draw_context(self, rng: np.random.Generator, split: Split) -> Context:
+        """A context of the named split; a task that fixes part of its context overrides it."""
+        return self.context_type.sample(rng, split)

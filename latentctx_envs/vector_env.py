@@ -1,22 +1,71 @@
 """LatentContextVectorEnv: N environments of one task in one process, stepped as arrays."""
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from latentctx_envs import episode
+from latentctx_envs.batch import Batch
 from latentctx_envs.context import Context
 from latentctx_envs.env import observation_renderer
 from latentctx_envs.observation import Observer
+from latentctx_envs.render_pool import RenderPool
 from latentctx_envs.settings import Settings
 from latentctx_envs.task import Task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VectorSettings:
+    """The keyword arguments that only a vector environment takes.
+
+    Raises:
+        ValueError: a number is out of range or the autoreset mode is unknown.
+    """
+
+    num_envs: int = 1  # N
+    max_episode_steps: int | None = None  # steps after which an episode is truncated; None for never
+    autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP  # "NextStep", "SameStep" or "Disabled"
+    num_threads: int | None = (
+        None  # that step the physics; None: one a core where that pays (walker), else one
+    )
+    num_workers: int | None = (
+        None  # processes that render beside this one; None: one a core, this one included
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values in words and make the mode Gymnasium's enumeration."""
+        if self.num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1; got {self.num_envs}.")
+        modes = [mode.value for mode in AutoresetMode]
+        if self.autoreset_mode not in (*modes, *AutoresetMode):
+            raise ValueError(
+                f"autoreset_mode must be one of {', '.join(modes)}; got {self.autoreset_mode!r}."
+            )
+        object.__setattr__(self, "autoreset_mode", AutoresetMode(self.autoreset_mode))
+        if self.num_workers is not None and self.num_workers < 0:
+            raise ValueError(f"num_workers must be a whole number from 0, or None; got {self.num_workers}.")
+
+    @classmethod
+    def taken_from(
+        cls, settings: Mapping[str, Any], *, max_episode_steps: int | None
+    ) -> tuple[Self, dict[str, Any]]:
+        """Its own fields out of all keyword arguments, and the rest.
+
+        Args:
+            settings: all keyword arguments.
+            max_episode_steps: the world's own, unless the arguments say otherwise.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        own = {name: value for name, value in settings.items() if name in names}
+        rest = {name: value for name, value in settings.items() if name not in names}
+        return cls(**{"max_episode_steps": max_episode_steps, **own}), rest
 
 
 class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
@@ -28,44 +77,28 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
     Args:
         task: physics, observations, reward and success.
         settings: what is observed, the contexts, how actions are executed.
-        num_envs: N.
-        max_episode_steps: steps after which an episode is truncated; None for never.
-        autoreset_mode: Gymnasium's "NextStep" (default), "SameStep" or "Disabled".
-
-    Raises:
-        ValueError: `num_envs` below 1 or an unknown autoreset mode.
+        vector: how many, how long, how ended episodes start again, threads and rendering processes.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        settings: Settings,
-        *,
-        num_envs: int,
-        max_episode_steps: int | None,
-        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
-    ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1; got {num_envs}.")
-        modes = [mode.value for mode in AutoresetMode]
-        if autoreset_mode not in (*modes, *AutoresetMode):
-            raise ValueError(f"autoreset_mode must be one of {', '.join(modes)}; got {autoreset_mode!r}.")
-        self.num_envs = num_envs
-        self._mode = AutoresetMode(autoreset_mode)
+    def __init__(self, task: Task, settings: Settings, vector: VectorSettings) -> None:
+        self.num_envs = num_envs = vector.num_envs
+        self._mode = AutoresetMode(vector.autoreset_mode)
         self.metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": self._mode}
         self.task = task
         self.settings = settings
-        self._max_steps = max_episode_steps
+        self._max_steps = vector.max_episode_steps
         self._observer = Observer(task, settings)
         self.single_observation_space = self._observer.space
         self.single_action_space = copy.deepcopy(task.action_space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._eye = observation_renderer(task, settings)
-        self._datas = [mujoco.MjData(task.model) for _ in range(num_envs)]
+        self._batch = Batch(task, num_envs, threads=vector.num_threads)
+        self._eyes = RenderPool(observation_renderer(task, settings), num_envs, workers=vector.num_workers)
         self._rngs = [np.random.default_rng() for _ in range(num_envs)]
         self._contexts: list[Context | None] = [None] * num_envs
         self._context_array = np.zeros((num_envs, *task.context_type.space().shape), np.float32)
+        self._context_info: dict[str, Any] = {}  # Gymnasium's batched form of all contexts
+        self._begun = False  # every environment has an episode
         self._steps = np.zeros(num_envs, np.int64)
         self._ended = np.zeros(num_envs, bool)
 
@@ -81,14 +114,15 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
             if seeds[index] is not None:
                 self._rngs[index], _ = np_random(seeds[index])
             self._start(index, {"context": contexts[index]})
-        rows = self._rows()
+        self._begun = all(context is not None for context in self._contexts)
+        rows = self._batch.rows()
         _, successes = self.task.judge(rows, self._context_array)
         return self._observe(rows), self._info(successes, chosen)
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Step every environment once; ended ones follow the autoreset mode."""
         checked = episode.check_action(actions, self.action_space.shape)  # type: ignore[arg-type]
-        if any(context is None for context in self._contexts):
+        if not self._begun:
             raise RuntimeError("no episode is running: call reset() first.")
         if self._mode is AutoresetMode.DISABLED and self._ended.any():
             ended = np.flatnonzero(self._ended).tolist()
@@ -106,32 +140,41 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         if self._mode is AutoresetMode.SAME_STEP and self._ended.any():
             ended = self._ended.copy()
             extra = self._restart(rows, successes, ended)
-            rows = self._rows()
+            rows = self._batch.rows()
             _, now = self.task.judge(rows, self._context_array)
             successes = np.where(ended, now, successes)
         info = {**extra, **self._info(successes, np.ones_like(fresh))}
         return self._observe(rows), rewards, terminated, truncated, info
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Free the renderer."""
-        self._eye.close()
+        """Free the renderer, end threads and rendering processes."""
+        self._eyes.close()
+        self._batch.close()
 
     def _advance(self, actions: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Simulate all but the fresh environments, which start instead; rows, rewards and successes."""
-        for index in np.flatnonzero(fresh).tolist():
-            self._start(index, {})
-        running = np.flatnonzero(~fresh)
-        self._steps[running] += 1
-        rows, rewards = self._rows(), np.zeros(self.num_envs)
-        successes = self.task.judge(rows, self._context_array)[1] & fresh
+        rewards = np.zeros(self.num_envs)
+        rows, successes, running = None, np.zeros(self.num_envs, bool), None
+        if fresh.any():
+            for index in np.flatnonzero(fresh).tolist():
+                self._start(index, {})
+            rows = self._batch.rows()
+            successes = self.task.judge(rows, self._context_array)[1] & fresh
+            running = np.flatnonzero(~fresh).tolist()
+            actions = actions[running]
+            if not running:
+                return rows, rewards, successes
+        rngs = self._rngs if running is None else [self._rngs[index] for index in running]
+        where = slice(None) if running is None else running
+        self._steps[where] += 1
         for _ in range(self.settings.action_repeat):
-            for index in running:
-                data, rng = self._datas[index], self._rngs[index]
-                episode.execute(self.task, data, actions[index], rng, self.settings.noise_scale)
-                rows[index] = self.task.read(data)
+            space, noise = self.task.action_space, self.settings.noise_scale
+            self._batch.step(episode.executed(actions, space, rngs, noise), running)
+            rows = self._batch.rows()
             now_rewards, now_successes = self.task.judge(rows, self._context_array)
-            rewards[running] += now_rewards[running]
-            successes[running] |= now_successes[running]
+            rewards[where] += now_rewards[where]
+            successes[where] |= now_successes[where]
+        assert rows is not None
         return rows, rewards, successes
 
     def _restart(self, rows: np.ndarray, successes: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
@@ -150,36 +193,35 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         }
 
     def _start(self, index: int, options: dict[str, Any]) -> None:
-        context = episode.start_episode(
-            self.task, self._datas[index], self._rngs[index], self.settings, options
-        )
+        data, rng = self._batch.datas[index], self._rngs[index]
+        context = episode.start_episode(self.task, data, rng, self.settings, options)
         self._contexts[index] = context
         self._context_array[index] = context.as_array()
+        self._context_info = self._add_info(self._context_info, context.to_dict(), index)
         self._steps[index] = 0
         self._ended[index] = False
 
-    def _rows(self) -> np.ndarray:
-        return np.stack([self.task.read(data) for data in self._datas])
-
     def _observe(self, rows: np.ndarray) -> Any:
-        return self._observer.observe(rows, self._context_array, self._frames)
-
-    def _frames(self) -> np.ndarray:
-        frames = np.empty((self.num_envs, *self.settings.frame_shape), np.uint8)
-        for data, frame in zip(self._datas, frames, strict=True):
-            self._eye.render(data, out=frame)
-        return frames
+        return self._observer.observe(rows, self._context_array, lambda: self._eyes.render(self._batch.datas))
 
     def _info(self, successes: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
         """Gymnasium's batched info: an array and a mask `_key` for each key."""
+        info: dict[str, Any] = {
+            "success": successes & chosen,
+            "is_success": successes & chosen,
+            "context": self._contexts_as_info(chosen),
+        }
+        return info | {f"_{key}": chosen.copy() for key in list(info)}
+
+    def _contexts_as_info(self, chosen: np.ndarray) -> dict[str, Any]:
+        if chosen.all():
+            return {key: value.copy() for key, value in self._context_info.items()}
         context: dict[str, Any] = {}
         for index in np.flatnonzero(chosen).tolist():
             current = self._contexts[index]
             assert current is not None
             context = self._add_info(context, current.to_dict(), index)
-        success = np.where(chosen, successes, False)
-        info: dict[str, Any] = {"success": success, "is_success": success.copy(), "context": context}
-        return info | {f"_{key}": chosen.copy() for key in list(info)}
+        return context
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None or isinstance(seed, int):

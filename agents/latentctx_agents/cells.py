@@ -82,7 +82,7 @@ def _expert(cell: Cell) -> tuple[np.ndarray, float]:
 def _learner(cell: Cell) -> tuple[np.ndarray, float]:
     trained, loss = finetune_policy(cell)
     trained.save(Path(cell.directory) / "policy")
-    env = trained.make_vec(cell.episodes)
+    env = trained.make_vec(cell.episodes, num_workers=0)  # cells run side by side, one a core
     success = success_of(trained.policy, env, trained.card.context)
     env.close()
     return success, loss

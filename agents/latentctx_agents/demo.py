@@ -64,11 +64,16 @@ class DemoConfig:
 
     @property
     def preset(self) -> str:
-        """The preset's name: "quick" if only the seed differs from QUICK, else "custom"."""
-        return "quick" if dataclasses.replace(self, seed=QUICK.seed) == QUICK else "custom"
+        """The preset's name, as `preset_name` says it."""
+        return preset_name(self)
 
 
 QUICK = DemoConfig()
+
+
+def preset_name(config: DemoConfig) -> str:
+    """The preset's name: "quick" if only the seed differs from QUICK, else "custom"."""
+    return "quick" if dataclasses.replace(config, seed=QUICK.seed) == QUICK else "custom"
 
 
 def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) -> dict[str, Any]:
@@ -94,7 +99,7 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
         collect.build(config.finetune_dataset)
         open_store(config.pretrain.dataset, config.pretrain.view, workers=count)
     context = get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=one_thread) as pool:
         with _stage("learn", seconds, folder):
             results = _learn(config, folder, pool)
         with _stage("report", seconds, folder):
@@ -108,7 +113,8 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
     return summary
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Let torch use one thread: the processes of a study share the cores."""
     import torch
 
     torch.set_num_threads(1)

@@ -49,12 +49,20 @@ class FinetunedPolicy:
         self.encoder = encoder
         self.policy = HeadPolicy(head)
 
-    def make_vec(self, num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
-        """N environments whose observations this policy takes."""
+    def make_vec(
+        self, num_envs: int, *, num_workers: int | None = None
+    ) -> gym.vector.VectorEnv[Any, Any, Any]:
+        """N environments whose observations this policy takes.
+
+        Args:
+            num_envs: N.
+            num_workers: processes that render beside this one; None for one a core.
+        """
         view = self.card.view
         if view is None or self.encoder is None:
             return gym.make_vec(self.card.env_id, num_envs=num_envs, observation="position")
-        env = gym.make_vec(self.card.env_id, num_envs=num_envs, observation="pixels", **asdict(view))
+        settings = {"observation": "pixels", "num_workers": num_workers, **asdict(view)}
+        env = gym.make_vec(self.card.env_id, num_envs=num_envs, **settings)
         return VectorEncodeObservation(env, self.encoder)
 
     def save(self, directory: Path) -> None:

@@ -26,7 +26,7 @@ from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.replay import View, latent_env, replay
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CHUNK = 25  # episodes rendered by a worker at a time; a killed build loses at most the chunks in flight
 ARRAYS = ("frames", "observations", "actions", "starts", "lengths", "contexts")
 MANIFEST, STAMP, DONE = "manifest.json", "verified.json", "done"

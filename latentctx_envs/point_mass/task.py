@@ -1,6 +1,5 @@
 """Physics, observations, reward and success of the point mass (arXiv 2305.16985)."""
 
-import importlib.util
 import math
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +10,7 @@ from gymnasium import spaces
 
 from latentctx_envs.context import Context
 from latentctx_envs.point_mass.context import GOAL_LIMIT, PointMassContext
+from latentctx_envs.suite import compile_model
 from latentctx_envs.task import Task
 
 SUCCESS_REWARD = 0.99  # an episode succeeds once a reward exceeds this
@@ -21,13 +21,7 @@ TARGET_HEIGHT = 0.01  # [m]
 
 def load_model() -> mujoco.MjModel:
     """Compile the arena; textures and materials are those of the installed dm_control suite."""
-    package = importlib.util.find_spec("dm_control")
-    if package is None or package.origin is None:
-        raise ImportError("the point mass needs dm_control's textures: pip install dm_control")
-    common = Path(package.origin).parent / "suite" / "common"
-    assets = {path.name: path.read_bytes() for path in common.glob("*.xml")}
-    xml = (Path(__file__).parent / "arena.xml").read_text()
-    return mujoco.MjModel.from_xml_string(xml, assets)
+    return compile_model((Path(__file__).parent / "arena.xml").read_text())
 
 
 def gaussian_tolerance(distances: np.ndarray, bound: float, margin: float) -> np.ndarray:
@@ -63,15 +57,9 @@ class PointMassTask(Task):
         data.qpos[:] = rng.uniform(-START_LIMIT, START_LIMIT, size=2)
         mujoco.mj_forward(self.model, data)
 
-    def advance(self, data: mujoco.MjData, action: np.ndarray) -> None:
-        """One control step of 0.05 s, a single physics step."""
-        data.ctrl[:] = action
-        mujoco.mj_step2(self.model, data)  # dm_control's order: sensors and positions lag nothing
-        mujoco.mj_step1(self.model, data)
-
-    def read(self, data: mujoco.MjData) -> np.ndarray:
-        """(x, y, vx, vy) [m, m/s]."""
-        return np.concatenate([data.qpos, data.qvel])
+    def views(self, data: mujoco.MjData) -> tuple[np.ndarray, ...]:
+        """(x, y) and (vx, vy) [m, m/s]."""
+        return data.qpos, data.qvel
 
     def observe(self, kind: str, rows: np.ndarray) -> np.ndarray:
         """Position and velocity ("state") or position alone ("position")."""

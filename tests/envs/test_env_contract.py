@@ -25,10 +25,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "wide": {**PIXELS, "image_size": (40, 56), "render_profile": "fast"},
     "dict": {**PIXELS, "observation": ("pixels", "state")},
     "observed-pixels": {**PIXELS, "context": "observed"},
-    "visible": {**PIXELS, "goal_visible": True},
     "noisy-repeat": {"action_repeat": 3, "noise_scale": 0.3, "terminate_on_success": True},
-    "viewer": {"render_mode": "rgb_array", "render_context": True},
+    "viewer": {"render_mode": "rgb_array"},
 }
+POINT_MASS_VARIANTS: dict[str, dict[str, Any]] = {
+    "visible": {**PIXELS, "goal_visible": True},
+    "viewer-context": {"render_mode": "rgb_array", "render_context": True},
+}
+FAMILIES = ("LatentCtx-PointMass-v0", "LatentCtx-CheetahRun-v0", "LatentCtx-WalkerWalk-v0")  # one id each
 
 
 def trace(env: gym.Env[Any, Any], steps: int = 5, **reset: Any) -> list[Any]:
@@ -41,9 +45,15 @@ def kwargs(request: pytest.FixtureRequest) -> dict[str, Any]:
     return VARIANTS[request.param]
 
 
-@pytest.fixture(params=ids())
+@pytest.fixture(params=FAMILIES)
 def env_id(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+def push(env: gym.Env[Any, Any], size: float) -> np.ndarray:
+    """An action of equal forces."""
+    assert env.action_space.shape is not None
+    return np.full(env.action_space.shape, size)
 
 
 def test_ids_are_written_out_and_registering_again_changes_nothing() -> None:
@@ -55,6 +65,16 @@ def test_ids_are_written_out_and_registering_again_changes_nothing() -> None:
 
 def test_environment_keeps_the_contract(env_id: str, kwargs: dict[str, Any]) -> None:
     check_latent_env(env_id, **kwargs)
+
+
+@pytest.mark.parametrize("any_id", ids())
+def test_every_id_keeps_the_contract_with_its_defaults(any_id: str) -> None:
+    check_latent_env(any_id)
+
+
+@pytest.mark.parametrize("variant", POINT_MASS_VARIANTS)
+def test_point_mass_keeps_the_contract_with_its_own_arguments(variant: str) -> None:
+    check_latent_env("LatentCtx-PointMass-v0", **POINT_MASS_VARIANTS[variant])
 
 
 def test_stable_baselines3_accepts_the_environment(env_id: str, kwargs: dict[str, Any]) -> None:
@@ -69,7 +89,7 @@ def test_pickled_environment_continues_alike(env_id: str, kwargs: dict[str, Any]
         if rendered:
             env.render()
         with pickle.loads(pickle.dumps(env)) as twin:
-            assert data_equivalence(env.step([0.5, -0.5]), twin.step([0.5, -0.5]), exact=True)
+            assert data_equivalence(env.step(push(env, 0.5)), twin.step(push(env, 0.5)), exact=True)
             assert data_equivalence(trace(env), trace(twin), exact=True)
             assert np.array_equal(env.render(), twin.render())
 
@@ -79,7 +99,7 @@ def test_deep_copy_does_not_share_physics(env_id: str) -> None:
         env.reset(seed=0)
         twin = copy.deepcopy(env)
         before = env.unwrapped.physics_state()
-        twin.step([1.0, 1.0])
+        twin.step(push(env, 1.0))
         assert np.array_equal(env.unwrapped.physics_state(), before)
 
 
@@ -96,14 +116,14 @@ def test_infos_are_plain_json_and_fresh(env_id: str) -> None:
         _, info = env.reset(seed=0)
         json.dumps(info)
         info["context"].clear()
-        assert env.step([0.0, 0.0])[4]["context"]
+        assert env.step(push(env, 0.0))[4]["context"]
 
 
 def test_observations_are_not_overwritten_by_later_steps(env_id: str, kwargs: dict[str, Any]) -> None:
     with gym.make(env_id, **kwargs) as env:
         first, _ = env.reset(seed=0)
         kept = copy.deepcopy(first)
-        env.step([1.0, 1.0])
+        env.step(push(env, 1.0))
         assert data_equivalence(first, kept, exact=True)
 
 
@@ -112,9 +132,9 @@ def test_stored_physics_state_is_restored_with_its_frame(env_id: str) -> None:
         trace(env, seed=4)
         base = env.unwrapped
         state, context = base.physics_state(), base.current_context
-        frame = env.step([0.0, 0.0])[0]
+        frame = env.step(push(env, 0.0))[0]
         after = base.physics_state()
         env.reset(options={"physics_state": state, "context": context})
-        assert np.array_equal(env.step([0.0, 0.0])[0], frame)
+        assert np.array_equal(env.step(push(env, 0.0))[0], frame)
         assert np.array_equal(base.physics_state(), after)
         assert np.array_equal(base.frame(after, context), frame)

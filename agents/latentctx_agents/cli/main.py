@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from latentctx_agents.cli import data_commands, learn_commands, world_commands
+from latentctx_agents.cli import data_commands, learn_commands, study_commands, world_commands
 
 Command = Callable[[list[str]], None]
 
@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "pretrain": (learn_commands.pretrain, "train an encoder on demonstrations of hidden contexts"),
     "finetune": (learn_commands.finetune, "clone a policy for one new context on a frozen encoder"),
     "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
+    "study": (study_commands.study, "a whole study as one command: its cells, CSV and table"),
     "report": (learn_commands.report, "write the HTML page of a finished demo run again"),
     "doctor": (world_commands.doctor, "check rendering and versions"),
 }

@@ -1,0 +1,54 @@
+"""`latentctx study NAME`: studies whose every cell is resumable and whose result is a CSV."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+
+def study(words: list[str]) -> None:
+    """Dispatch to a study by its name.
+
+    Raises:
+        ValueError: there is no such study.
+    """
+    if not words or words[0] in ("-h", "--help"):
+        lines = "\n".join(f"  {name:<18} {text}" for name, (_, text) in STUDIES.items())
+        print(f"usage: latentctx study NAME [options]\n\n{lines}")
+        sys.exit(0)
+    if words[0] not in STUDIES:
+        raise ValueError(f"no study {words[0]!r}; choose from {', '.join(STUDIES)}.")
+    STUDIES[words[0]][0](words[1:])
+
+
+def render_profiles(words: list[str]) -> None:
+    """Run or resume the comparison of render profiles and print its table."""
+    from latentctx_agents.render_profiles import ProfilesConfig, run_profiles
+
+    @dataclass(frozen=True, kw_only=True)
+    class RenderProfiles:
+        """One encoder for each render profile and seed, finetuned and evaluated on frames of that profile."""
+
+        config: Annotated[ProfilesConfig, tyro.conf.arg(name="")]
+        out: Path = Path("runs/render_profiles")  # run folder
+        workers: int | None = None  # processes; by default one a core
+
+    default = RenderProfiles(config=ProfilesConfig())
+    arguments = tyro.cli(RenderProfiles, args=words, prog="latentctx study render-profiles", default=default)
+    summary = run_profiles(arguments.config, arguments.out, workers=arguments.workers)
+    table = Table("render profile", "success", "95 % interval")
+    for profile, facts in summary.items():
+        low, high = facts["ci95"]
+        table.add_row(profile, f"{facts['success']:.2f}", f"[{low:.2f}, {high:.2f}]")
+    Console().print(table)
+    print(f"results: {arguments.out / 'results.csv'}")
+
+
+STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
+}
