@@ -17,7 +17,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types and the fast tests"
 	@echo "make setup   .venv with pinned versions, and software OpenGL"
-	@echo "make bench   speed of data sampling against Minari"
+	@echo "make bench   every claim of speed against its peer (about 20 minutes), then the tables of docs/performance.md"
 
 setup: $(STAMP) gl
 
@@ -60,7 +60,9 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python benchmarks/data_sampling.py
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,dev,bench]'
+	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python docs/tables.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

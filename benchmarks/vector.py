@@ -69,16 +69,16 @@ class DmControlEnv(gym.Env[np.ndarray, np.ndarray]):
         return self._flat(step), step.reward, False, step.last(), {}
 
 
-def gymnasium_arm(env: gym.vector.VectorEnv[Any, Any, Any]) -> harness.Arm:
+def gymnasium_arm(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = STEPS) -> harness.Arm:
     """Steps a Gymnasium vector environment with the same random actions again and again."""
     env.reset(seed=0)
-    shape = (STEPS, *env.action_space.shape)  # type: ignore[misc]
+    shape = (steps, *env.action_space.shape)  # type: ignore[misc]
     actions = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
     def arm() -> int:
         for action in actions:
             env.step(action)
-        return STEPS * env.num_envs
+        return steps * env.num_envs
 
     return arm
 

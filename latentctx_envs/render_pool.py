@@ -30,6 +30,7 @@ POSE = int(
 TICKET = 2  # bytes of an index in the pipes; reads and writes of so few are atomic
 MOST_FRAMES = 1 << 8 * TICKET
 FEWEST_FRAMES = 4  # with fewer a second process is not worth its start
+FEWEST_SHARED = 2  # a single frame is drawn here
 PATIENCE = 1.0  # [s] between two looks at whether the workers live
 
 
@@ -57,7 +58,7 @@ class RenderPool:
 
     Args:
         renderer: what to render with, here and in the workers.
-        count: N.
+        count: N, the most frames at a time.
         workers: processes beside this one; None for one a core, this one included, if there are at least 4 frames.
 
     Raises:
@@ -74,13 +75,13 @@ class RenderPool:
         self._crew: _Crew | None = None
 
     def render(self, datas: Sequence[mujoco.MjData]) -> np.ndarray:
-        """The frames of all environments, uint8 (N, h, w, 3), a new array.
+        """Frames of up to N environments, uint8 (len(datas), h, w, 3), a new array.
 
         Raises:
             RuntimeError: a worker has ended.
         """
-        if not self._wanted:
-            frames = np.empty((self._count, self._renderer.height, self._renderer.width, 3), np.uint8)
+        if not self._wanted or len(datas) < FEWEST_SHARED:
+            frames = np.empty((len(datas), self._renderer.height, self._renderer.width, 3), np.uint8)
             for data, frame in zip(datas, frames, strict=True):
                 self._renderer.render(data, out=frame)
             return frames
@@ -122,7 +123,7 @@ class _Crew:
         self.end = weakref.finalize(self, _end_workers, self._workers, pipes, self.pid)
 
     def render(self, renderer: Renderer, datas: Sequence[mujoco.MjData]) -> np.ndarray:
-        for data, state in zip(datas, self._shared.states, strict=True):
+        for data, state in zip(datas, self._shared.states[: len(datas)], strict=True):
             mujoco.mj_getState(renderer.model, data, state, POSE)
         os.write(self._tickets_in, np.arange(len(datas), dtype=np.uint16).tobytes())
         left = len(datas)
@@ -131,7 +132,7 @@ class _Crew:
             left -= 1
         while left:
             left -= self._finished()
-        return self._shared.frames.copy()
+        return self._shared.frames[: len(datas)].copy()
 
     def _own_tickets(self) -> Iterator[int]:
         """Tickets until none is left."""

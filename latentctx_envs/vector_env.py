@@ -137,14 +137,16 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
             truncated = ~fresh & (self._steps >= self._max_steps)
         self._ended = terminated | truncated
         extra: dict[str, Any] = {}
+        observation = self._observe(rows)
         if self._mode is AutoresetMode.SAME_STEP and self._ended.any():
             ended = self._ended.copy()
-            extra = self._restart(rows, successes, ended)
+            extra = self._restart(observation, successes, ended)
             rows = self._batch.rows()
+            self._renew(observation, rows, np.flatnonzero(ended))
             _, now = self.task.judge(rows, self._context_array)
             successes = np.where(ended, now, successes)
         info = {**extra, **self._info(successes, np.ones_like(fresh))}
-        return self._observe(rows), rewards, terminated, truncated, info
+        return observation, rewards, terminated, truncated, info
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free the renderer, end threads and rendering processes."""
@@ -177,9 +179,8 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         assert rows is not None
         return rows, rewards, successes
 
-    def _restart(self, rows: np.ndarray, successes: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
+    def _restart(self, final: Any, successes: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
         """Same-step autoreset: keep the final observations and infos, then start the ended ones."""
-        final = self._observe(rows)
         final_info = self._info(successes, ended)
         final_obs = np.full(self.num_envs, None, dtype=object)
         for index in np.flatnonzero(ended).tolist():
@@ -203,6 +204,17 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
 
     def _observe(self, rows: np.ndarray) -> Any:
         return self._observer.observe(rows, self._context_array, lambda: self._eyes.render(self._batch.datas))
+
+    def _renew(self, observation: Any, rows: np.ndarray, indices: np.ndarray) -> None:
+        """Write what some environments show now into a batch of observations; no other is drawn again."""
+        datas = [self._batch.datas[index] for index in indices]
+        contexts = self._context_array[indices]
+        part = self._observer.observe(rows[indices], contexts, lambda: self._eyes.render(datas))
+        if isinstance(observation, dict):
+            for key, value in observation.items():
+                value[indices] = part[key]
+        else:
+            observation[indices] = part
 
     def _info(self, successes: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
         """Gymnasium's batched info: an array and a mask `_key` for each key."""

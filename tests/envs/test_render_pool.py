@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 import latentctx_envs  # noqa: F401
+from latentctx_envs.render_pool import RenderPool
 
 N = 5
 PIXELS = {"observation": "pixels", "image_size": 32, "render_profile": "turbo"}
@@ -100,6 +101,49 @@ def test_workers_need_no_main_guard_and_end_with_the_script(run_python: Any) -> 
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     assert "(4, 64, 64, 3) True" in run_python(PLAIN_SCRIPT).stdout
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
+
+
+def test_no_frame_is_drawn_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    render = RenderPool.render
+
+    def counted(pool: RenderPool, datas: Any) -> np.ndarray:
+        drawn.append(len(datas))
+        return render(pool, datas)
+
+    monkeypatch.setattr(RenderPool, "render", counted)
+    env = make(IDS[1], 0, action_repeat=4, autoreset_mode="SameStep", max_episode_steps=3)
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(np.zeros(env.action_space.shape))
+    env.close()
+    assert drawn == [N, N, N, N, N]  # the start, three steps, and the new starts beside the final frames
+    drawn.clear()
+    env = gym.make_vec(IDS[1], num_envs=N)
+    env.reset(seed=0)
+    env.step(np.zeros(env.action_space.shape))
+    env.close()
+    assert drawn == []
+
+
+@pytest.mark.slow
+def test_thousand_resets_leak_neither_processes_nor_descriptors_nor_memory() -> None:
+    env = make(IDS[0], 1)
+    me = psutil.Process()
+
+    def held() -> tuple[int, int, float]:
+        worker = psutil.Process(workers_of(env)[0].pid)
+        memory = me.memory_info().rss + worker.memory_info().rss
+        return len(me.children(recursive=True)), me.num_fds(), memory / 1e6
+
+    for seed in range(100):
+        env.reset(seed=seed)
+    children, descriptors, megabytes = held()
+    for seed in range(1000):
+        env.reset(seed=seed)
+    assert held()[:2] == (children, descriptors)
+    assert held()[2] < megabytes + 10
+    env.close()
 
 
 def test_bad_numbers_of_workers_and_threads_are_refused(refuses: Any) -> None:
