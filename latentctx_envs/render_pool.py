@@ -78,7 +78,7 @@ class RenderPool:
         """Frames of up to N environments, uint8 (len(datas), h, w, 3), a new array.
 
         Raises:
-            RuntimeError: a worker has ended.
+            RuntimeError: a worker has ended; the next call starts new ones.
         """
         if not self._wanted or len(datas) < FEWEST_SHARED:
             frames = np.empty((len(datas), self._renderer.height, self._renderer.width, 3), np.uint8)
@@ -87,7 +87,14 @@ class RenderPool:
             return frames
         if self._crew is None or self._crew.pid != os.getpid():
             self._crew = _Crew(self._renderer, self._count, self._wanted)
-        return self._crew.render(self._renderer, datas)
+        try:
+            return self._crew.render(self._renderer, datas)
+        except (
+            BaseException
+        ):  # an interrupt as well: tickets and frames of this call would mix with the next one's
+            self._crew.end()
+            self._crew = None
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the workers, which a copy starts for itself."""
@@ -149,7 +156,6 @@ class _Crew:
         ended = [worker.returncode for worker in self._workers if not ready and worker.poll() is not None]
         count = len(os.read(self._done, 1 << 16)) // TICKET if ready else 0
         if ended or (ready and not count):
-            self.end()
             raise RuntimeError(
                 f"a rendering process has ended (exit codes {ended}), its message is above; "
                 "num_workers=0 renders in this process alone."

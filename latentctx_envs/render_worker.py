@@ -3,6 +3,7 @@
 import os
 import pickle
 import select
+import signal
 import sys
 
 import mujoco
@@ -22,6 +23,7 @@ def main(memory: int, tickets: int, done: int) -> None:
         tickets: pipe of indices to render.
         done: pipe of indices that were rendered.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; its end is ours
     parent = os.getppid()
     renderer, count = pickle.loads(sys.stdin.buffer.read())  # from the parent alone, through a private pipe
     model = renderer.model
@@ -56,5 +58,5 @@ if __name__ == "__main__":
         main(*map(int, sys.argv[1:]))
     except RenderingUnavailableError as error:
         sys.exit(f"latentctx: {error}")
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(1)  # the parent was interrupted as well, and says so
+    except BrokenPipeError:
+        sys.exit(1)  # the parent is gone

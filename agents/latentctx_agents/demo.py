@@ -28,9 +28,8 @@ from latentctx_agents.report import write_report
 from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder, read_metrics
 from latentctx_agents.stats import bootstrap_interval
-from latentctx_datasets import collect, open_store
+from latentctx_datasets import collect, open_features, open_store
 from latentctx_datasets.recipes import RECIPES
-from latentctx_envs.encoders import FrozenEncoder, load_encoder
 from latentctx_envs.point_mass.task import TARGET_RADIUS
 
 ENCODERS = ("inverse_dynamics", "random", "behavior_cloning")
@@ -212,7 +211,7 @@ def probe_encoder(config: PretrainConfig, optimizer: OptimizerConfig, run: Path)
     episodes = min(PROBE_EPISODES, len(store))
     held_out = max(1, episodes * PROBE_HELD_OUT // PROBE_EPISODES)
     ends = store.starts[:episodes] + store.lengths[:episodes] + 1
-    features = FrozenEncoder(load_encoder(run / "encoder")).encode(store.frames[: ends[-1]])
+    features = np.array(open_features(store, run / "encoder", episodes=episodes).features)
     positions = np.asarray(store.observations[: ends[-1], :2])
     rows = int(ends[-1] - store.starts[episodes - held_out])
     error = probe_error(features, positions, rows, config=optimizer)

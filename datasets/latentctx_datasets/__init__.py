@@ -1,20 +1,28 @@
 """Demonstrations of the LatentCtx worlds: Minari datasets, pixels derived from their states, fast sampling."""
 
+from latentctx_datasets.features import FeatureStore, open_features
 from latentctx_datasets.library import DatasetError, info, load, recover, verify
 from latentctx_datasets.recipes import RECIPES, Recipe
 from latentctx_datasets.replay import View, replay
-from latentctx_datasets.sampling import TransitionSampler, random_shift
+from latentctx_datasets.sampling import Transitions, TransitionSampler
+from latentctx_datasets.sequences import Sequences, SequenceSampler
+from latentctx_datasets.shifts import random_shift
 from latentctx_datasets.store import PixelStore, open_store
 
 __all__ = [
     "RECIPES",
     "DatasetError",
+    "FeatureStore",
     "PixelStore",
     "Recipe",
+    "SequenceSampler",
+    "Sequences",
     "TransitionSampler",
+    "Transitions",
     "View",
     "info",
     "load",
+    "open_features",
     "open_store",
     "random_shift",
     "recover",

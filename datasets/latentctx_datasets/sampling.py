@@ -1,10 +1,12 @@
-"""Batches from a pixel store: index arithmetic, one gather, uint8 until the device."""
+"""Batches of transitions from a pixel store: index arithmetic, one copy of the frames, uint8 until the device."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from latentctx_datasets.batches import arrays_for, chosen_episodes, runs, take
+from latentctx_datasets.shifts import draw_shifts, shift_into
 from latentctx_datasets.store import PixelStore
 
 
@@ -14,46 +16,6 @@ class Transitions(NamedTuple):
     pixels: np.ndarray  # uint8 (b, h, w, 3)
     actions: np.ndarray  # float32 (b, n, a); past the end of an episode the last action repeats
     next_pixels: np.ndarray  # uint8 (b, h, w, 3); past the end the last frame repeats
-
-
-def random_shift(pixels: np.ndarray, pad: int, rng: np.random.Generator) -> np.ndarray:
-    """Each image shifted by up to `pad` pixels on both axes, edges repeated; a new uint8 array.
-
-    Args:
-        pixels: uint8 (b, h, w, 3).
-        pad: largest shift [pixels]; 0 returns `pixels` itself.
-        rng: where the shifts come from.
-    """
-    if pad == 0:
-        return pixels
-    limits = np.array(pixels.shape[1:3]) - 1  # beyond them nothing but the edge is left
-    shifts = rng.integers(2 * pad + 1, size=(len(pixels), 2)) - pad
-    out = np.empty_like(pixels, order="C", subok=False)
-    for image, source, (down, right) in zip(
-        out, pixels, np.clip(shifts, -limits, limits).tolist(), strict=True
-    ):
-        _shift(image, source, down, right)
-    return out
-
-
-def _shift(image: np.ndarray, source: np.ndarray, down: int, right: int) -> None:
-    """Write pixel (y + down, x + right) of `source` to (y, x) of `image`, which is contiguous; edges repeat."""
-    height, width, channels = source.shape
-    offset = (down * width + right) * channels
-    written, read = image.reshape(-1), source.reshape(-1)
-    if offset >= 0:  # one move along the memory shifts both axes; what wraps around is written over below
-        written[: read.size - offset] = read[offset:]
-    else:
-        written[-offset:] = read[:offset]
-    top, bottom = max(0, -down), height - max(0, down)  # rows of `image` whose source row exists
-    if right < 0:
-        image[top:bottom, :-right] = source[top + down : bottom + down, :1]
-    elif right > 0:
-        image[top:bottom, -right:] = source[top + down : bottom + down, -1:]
-    if down < 0:
-        image[:top] = image[top]
-    elif down > 0:
-        image[bottom:] = image[bottom - 1]
 
 
 class TransitionSampler:
@@ -85,41 +47,52 @@ class TransitionSampler:
         shared_shift: bool = False,
         same_frame: bool = False,
     ) -> None:
-        chosen = np.arange(len(store)) if episodes is None else np.asarray(episodes)
-        numbers = chosen.size > 0 and chosen.dtype.kind in "iu"  # a mask of bools would draw from 0 and 1
-        if not numbers or chosen.min() < 0 or chosen.max() >= len(store):
-            raise ValueError(f"episodes must be indices below {len(store)}; got {chosen.tolist()[:5]}.")
+        chosen = chosen_episodes(store, episodes)
         if batch_size < 1 or n_step < 1 or pad < 0:
             raise ValueError(
                 f"batch_size and n_step start at 1, pad at 0; got {batch_size}, {n_step}, {pad}."
             )
-        self._store = store
         self._rng = rng
         self._batch_size, self._n_step, self._pad = batch_size, n_step, pad
         self._shared_shift, self._same_frame = shared_shift, same_frame
+        # plain views of the mapped files: each indexing of a np.memmap makes a new subclass instance
+        self._frames, self._actions = np.asarray(store.frames), np.asarray(store.actions)
         lengths = store.lengths[chosen]
-        self._first = np.concatenate(
-            [start + np.arange(n) for start, n in zip(store.starts[chosen], lengths, strict=True)]
-        )
+        self._first = runs(store.starts[chosen], lengths)
         self._last = np.repeat(store.starts[chosen] + lengths, lengths)  # index of the episode's last frame
+        frames = ((batch_size, *self._frames.shape[1:]), self._frames.dtype)
+        actions = ((batch_size, n_step, *self._actions.shape[1:]), self._actions.dtype)
+        self._form = {"pixels": frames, "actions": actions, "next_pixels": frames}
 
     def __len__(self) -> int:
         """Number of transitions to draw from."""
         return len(self._first)
 
-    def sample(self) -> Transitions:
-        """One batch."""
+    def sample(self, out: Transitions | None = None) -> Transitions:
+        """One batch.
+
+        Args:
+            out: an earlier batch of this sampler that is overwritten and returned; by default a new one.
+
+        Raises:
+            ValueError: `out` is of another form.
+        """
+        batch = Transitions(*arrays_for(self._form, out))
         drawn = self._rng.integers(len(self._first), size=self._batch_size)
         first, last = self._first[drawn], self._last[drawn]
         steps = first[:, None] + np.arange(self._n_step)
-        actions = self._store.actions[np.minimum(steps, last[:, None] - 1)]
-        pixels = self._store.frames[first]
+        take(self._actions, np.minimum(steps, last[:, None] - 1), batch.actions)
         second = first if self._same_frame else np.minimum(first + self._n_step, last)
-        following = self._store.frames[second]
-        if self._pad and self._shared_shift:
-            both = random_shift(np.concatenate([pixels, following], axis=-1), self._pad, self._rng)
-            pixels, following = np.split(both, 2, axis=-1)
-        elif self._pad:
-            pixels = random_shift(pixels, self._pad, self._rng)
-            following = random_shift(following, self._pad, self._rng)
-        return Transitions(pixels, actions, following)
+        if self._pad == 0:
+            take(self._frames, first, batch.pixels)
+            take(self._frames, second, batch.next_pixels)
+        else:
+            self._shifted(first, second, batch)
+        return batch
+
+    def _shifted(self, first: np.ndarray, second: np.ndarray, batch: Transitions) -> None:
+        shifts = draw_shifts(self._batch_size, self._pad, self._rng)
+        shift_into(batch.pixels, (self._frames[row] for row in first.tolist()), shifts)
+        if not self._shared_shift:
+            shifts = draw_shifts(self._batch_size, self._pad, self._rng)
+        shift_into(batch.next_pixels, (self._frames[row] for row in second.tolist()), shifts)

@@ -1,6 +1,7 @@
 """The Encoder contract: a torch module from pixels to features that saves itself without pickle."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from abc import ABC, abstractmethod
@@ -48,6 +49,15 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:
         """Features (B, D) float32 of uint8 pixels (B, H, W, 3)."""
+
+    def content_hash(self) -> str:
+        """sha256 over class, architecture and weights; encoders with equal hashes give equal features."""
+        facts = [FORMAT_VERSION, type(self).__name__, dataclasses.asdict(self.config)]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *, training: Mapping[str, Any] | None = None, **_: Any
@@ -175,9 +185,8 @@ def check_pixels(pixels: Any, shape: tuple[int, int, int]) -> None:
     Raises:
         ValueError: another dtype or shape.
     """
-    got = tuple(getattr(pixels, "shape", ()))
-    dtype = str(getattr(pixels, "dtype", type(pixels).__name__)).removeprefix("torch.")
-    if dtype != "uint8":
-        raise ValueError(f"pixels must be uint8 in [0, 255]; got {dtype}.")
+    got, dtype = tuple(getattr(pixels, "shape", ())), getattr(pixels, "dtype", type(pixels).__name__)
+    if dtype is not torch.uint8 and str(dtype) != "uint8":
+        raise ValueError(f"pixels must be uint8 in [0, 255]; got {str(dtype).removeprefix('torch.')}.")
     if len(got) != 4 or got[1:] != shape:
         raise ValueError(f"pixels must have shape (batch, {', '.join(map(str, shape))}); got {got}.")

@@ -11,6 +11,9 @@ from latentctx_envs.encoders.base import Encoder, check_pixels
 from latentctx_envs.encoders.registry import load_encoder
 
 BATCH = 512  # frames encoded at once, bounds memory
+# A second thread gains little on a few frames, and where another process has its core each layer waits for the scheduler:
+# 16 frames of the 47 px convnet took 90 times as long with two threads on a busy machine (benchmarks/encode.py).
+FRAMES_PER_THREAD = 16
 
 
 class FrozenEncoder:
@@ -59,11 +62,18 @@ class FrozenEncoder:
             ValueError: another dtype or shape.
         """
         check_pixels(pixels, self.module.input_shape)
-        with torch.inference_mode():
-            parts = [
-                self.module(torch.from_numpy(np.require(part, requirements=["C", "W"])).to(self._device))
-                .cpu()
-                .numpy()
-                for part in np.split(pixels, range(BATCH, len(pixels), BATCH))
-            ]
-        return np.concatenate(parts)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, min(threads, len(pixels) // FRAMES_PER_THREAD)))
+        try:
+            with torch.inference_mode():
+                if len(pixels) <= BATCH:
+                    return self._forward(pixels)
+                parts = np.split(pixels, range(BATCH, len(pixels), BATCH))
+                return np.concatenate([self._forward(part) for part in parts])
+        finally:
+            torch.set_num_threads(threads)
+
+    def _forward(self, pixels: np.ndarray) -> np.ndarray:
+        fits = pixels.flags.c_contiguous and pixels.flags.writeable  # a mapped array is not: torch would warn
+        tensor = torch.from_numpy(pixels if fits else np.array(pixels, order="C", subok=False))
+        return self.module(tensor.to(self._device)).cpu().numpy()

@@ -1,5 +1,6 @@
 """Spaces and values of encoded observations, side by side for all wrappers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,19 @@ def encode_batch(observation: Any, encoder: FrozenEncoder) -> Any:
             for key, value in observation.items()
         }
     return encoder.encode(observation)
+
+
+def encode_many(observations: Sequence[Any], encoder: FrozenEncoder) -> list[Any]:
+    """The encoded forms of separate observations, in one forward pass."""
+    if not observations:
+        return []
+    if not isinstance(observations[0], dict):
+        return list(encoder.encode(np.stack(observations)))
+    features = encoder.encode(np.stack([observation[PIXELS] for observation in observations]))
+    return [
+        {(FEATURES if key == PIXELS else key): row if key == PIXELS else value for key, value in one.items()}
+        for one, row in zip(observations, features, strict=True)
+    ]
 
 
 def encode_one(observation: Any, encoder: FrozenEncoder) -> Any:

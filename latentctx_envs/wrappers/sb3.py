@@ -1,4 +1,7 @@
-"""Twins for Stable-Baselines3: a VecEnv wrapper and a features extractor over a frozen encoder."""
+"""Twins for Stable-Baselines3: a VecEnv wrapper and a features extractor over a frozen encoder.
+
+`to_sb3` (in `latentctx_envs.wrappers.sb3_vector`) makes an SB3 VecEnv of a Gymnasium vector environment.
+"""
 
 import copy
 from collections.abc import Callable
@@ -12,12 +15,16 @@ import torch
 from latentctx_envs.encoders import Encoder, load_encoder
 from latentctx_envs.encoders.frozen import FrozenEncoder
 from latentctx_envs.extras import require
-from latentctx_envs.wrappers.features import encode_batch, encode_one, encoded_space
+from latentctx_envs.wrappers.features import encode_batch, encode_many, encoded_space
 
 require("stable_baselines3", "agents")
 
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor  # noqa: E402
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper  # noqa: E402
+
+from latentctx_envs.wrappers.sb3_vector import to_sb3  # noqa: E402
+
+__all__ = ["EncoderExtractor", "VecEncodeObservation", "to_sb3"]
 
 
 class VecEncodeObservation(VecEnvWrapper):
@@ -44,9 +51,10 @@ class VecEncodeObservation(VecEnvWrapper):
     def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Finish the step and encode what the environments show."""
         observation, reward, done, infos = self.venv.step_wait()
-        for info in infos:
-            if "terminal_observation" in info:
-                info["terminal_observation"] = encode_one(info["terminal_observation"], self.encoder)
+        ended = [info for info in infos if "terminal_observation" in info]
+        terminal = encode_many([info["terminal_observation"] for info in ended], self.encoder)
+        for info, features in zip(ended, terminal, strict=True):
+            info["terminal_observation"] = features
         return encode_batch(observation, self.encoder), reward, done, infos
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 
 from latentctx_envs.encoders import Encoder, FrozenEncoder
-from latentctx_envs.wrappers.features import encode_batch, encode_one, encoded_space
+from latentctx_envs.wrappers.features import encode_batch, encode_many, encoded_space
 
 
 class VectorEncodeObservation(gym.vector.VectorWrapper):
@@ -49,8 +49,10 @@ class VectorEncodeObservation(gym.vector.VectorWrapper):
         return encode_batch(observation, self.encoder), reward, terminated, truncated, info
 
     def _encode_final(self, final: np.ndarray) -> np.ndarray:
+        ended = [index for index, observation in enumerate(final) if observation is not None]
         encoded = np.full(len(final), None, dtype=object)
-        for index, observation in enumerate(final):
-            if observation is not None:
-                encoded[index] = encode_one(observation, self.encoder)
+        for index, features in zip(
+            ended, encode_many([final[index] for index in ended], self.encoder), strict=True
+        ):
+            encoded[index] = features
         return encoded

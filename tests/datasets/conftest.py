@@ -13,9 +13,10 @@ import pytest
 
 from latentctx_datasets import PixelStore, View, collect, library
 from latentctx_datasets.demonstrators import make_demonstrator
+from latentctx_datasets.mapped import MANIFEST
 from latentctx_datasets.recipes import RECIPES, Recipe, _train_plans
 from latentctx_datasets.replay import latent_env
-from latentctx_datasets.store import ARRAYS, FORMAT_VERSION, MANIFEST
+from latentctx_datasets.store import ARRAYS, FORMAT_VERSION
 
 TINY = Recipe(
     id="latentctx/point-mass/tiny-v0",
@@ -112,3 +113,19 @@ def edit_metadata() -> Callable[..., None]:
         path.write_text(json.dumps({key: value for key, value in metadata.items() if value is not None}))
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def crops() -> Callable[[np.ndarray, int], list[np.ndarray]]:
+    """`crops(image, pad)`: all (2 pad + 1)^2 crops of the edge-padded image, by index arithmetic."""
+
+    def make(image: np.ndarray, pad: int) -> list[np.ndarray]:
+        height, width, _ = image.shape
+        places = [(top, left) for top in range(-pad, pad + 1) for left in range(-pad, pad + 1)]
+        rows, columns = np.arange(height), np.arange(width)
+        return [
+            image[np.clip(rows + top, 0, height - 1)][:, np.clip(columns + left, 0, width - 1)]
+            for top, left in places
+        ]
+
+    return make

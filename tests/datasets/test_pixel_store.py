@@ -27,7 +27,8 @@ from latentctx_datasets import (
     replay,
 )
 from latentctx_datasets import store as store_module
-from latentctx_datasets.store import ARRAYS, DONE, MANIFEST, STAMP, store_key
+from latentctx_datasets.mapped import DONE, MANIFEST, STAMP
+from latentctx_datasets.store import ARRAYS, store_key
 
 UNEVEN_ID = "latentctx/point-mass/uneven-v0"
 SHIPPED_ID = "latentctx/point-mass/expert-small-v0"

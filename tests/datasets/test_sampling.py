@@ -1,15 +1,14 @@
-"""Transitions by index arithmetic, and random shifts."""
+"""Transitions by index arithmetic, shifted or not, into new arrays or used ones."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from latentctx_datasets import PixelStore, TransitionSampler, random_shift
+from latentctx_datasets.sampling import Transitions
 
 ENDS = [3, 5, 13, 19]  # last frame of each episode of the numbered store
 FIRSTS = [f for f in range(20) if f not in ENDS]  # frames that an action leaves
@@ -109,55 +108,6 @@ def test_numbers_out_of_range_are_refused(
         sampler_of(numbered_store, **options)
 
 
-def crops(image: np.ndarray, pad: int) -> list[np.ndarray]:
-    """All (2 pad + 1)^2 crops of the edge-padded image, by index arithmetic."""
-    height, width, _ = image.shape
-    places = [(top, left) for top in range(-pad, pad + 1) for left in range(-pad, pad + 1)]
-    rows, columns = np.arange(height), np.arange(width)
-    return [
-        image[np.clip(rows + top, 0, height - 1)][:, np.clip(columns + left, 0, width - 1)]
-        for top, left in places
-    ]
-
-
-@settings(deadline=None)
-@given(
-    images=hnp.arrays(
-        np.uint8, st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(2, 5), st.just(3))
-    ),
-    pad=st.integers(1, 3),
-    seed=st.integers(0, 9),
-)
-def test_a_shifted_image_is_a_crop_of_the_edge_padded_one(images: np.ndarray, pad: int, seed: int) -> None:
-    before = images.copy()
-    shifted = random_shift(images, pad, np.random.default_rng(seed))
-    assert shifted.dtype == np.uint8 and shifted.shape == images.shape
-    for image, moved in zip(images, shifted, strict=True):
-        assert any(np.array_equal(moved, crop) for crop in crops(image, pad))
-    np.testing.assert_array_equal(images, before)
-
-
-def test_images_that_are_not_contiguous_are_shifted_alike() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (8, 3, 6, 10), dtype=np.uint8)
-    for view in (images.transpose(0, 2, 3, 1), images.transpose(0, 2, 3, 1)[:, ::2, 1::3]):
-        shifted = random_shift(view, 2, np.random.default_rng(1))
-        np.testing.assert_array_equal(shifted, random_shift(view.copy("C"), 2, np.random.default_rng(1)))
-
-
-def test_every_shift_occurs_about_equally_often() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    shifted = random_shift(np.repeat(image[None], 5000, axis=0), 2, np.random.default_rng(0))
-    counts = [int((shifted == crop).all(axis=(1, 2, 3)).sum()) for crop in crops(image, 2)]
-    assert sum(counts) == 5000
-    assert min(counts) > 130 and max(counts) < 270  # 200 expected, 5 standard deviations
-
-
-def test_a_shift_of_zero_returns_the_images_themselves() -> None:
-    images, rng = np.zeros((2, 4, 4, 3), np.uint8), np.random.default_rng(0)
-    assert random_shift(images, 0, rng) is images
-    assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
-
-
 @pytest.fixture
 def textured_store(numbered_store: PixelStore) -> PixelStore:
     """The numbered store with frames in which every shift shows."""
@@ -172,7 +122,9 @@ def test_both_frames_are_shifted_alike_only_if_asked(textured_store: PixelStore,
     assert alike == 1.0 if shared else alike < 0.15  # 1 in 25 by chance
 
 
-def test_a_shared_shift_moves_a_frame_and_its_successor_to_the_same_place(textured_store: PixelStore) -> None:
+def test_a_shared_shift_moves_a_frame_and_its_successor_to_the_same_place(
+    textured_store: PixelStore, crops: Callable[..., Any]
+) -> None:
     batch = sampler_of(textured_store, pad=1, shared_shift=True, batch_size=20).sample()
     for frame, action, following in zip(*batch, strict=True):
         first = int(action[0, 0])
@@ -184,3 +136,45 @@ def test_shifting_leaves_frames_and_actions_of_the_store_alone(numbered_store: P
     plain, shifted = sampler_of(numbered_store).sample(), sampler_of(numbered_store, pad=2).sample()
     np.testing.assert_array_equal(plain.actions, shifted.actions)
     np.testing.assert_array_equal(plain.pixels, shifted.pixels)  # each frame is of one colour
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_shifted_batches_are_random_shift_of_the_plain_ones(textured_store: PixelStore, shared: bool) -> None:
+    """The generator is used for the transitions first, then for each frame's shifts."""
+    rng = np.random.default_rng(5)
+    plain = TransitionSampler(textured_store, batch_size=30, rng=rng).sample()
+    shifted = sampler_of(textured_store, 5, batch_size=30, pad=2, shared_shift=shared).sample()
+    again = copy.deepcopy(rng)
+    np.testing.assert_array_equal(shifted.pixels, random_shift(plain.pixels, 2, rng))
+    expected = random_shift(plain.next_pixels, 2, again if shared else rng)
+    np.testing.assert_array_equal(shifted.next_pixels, expected)
+
+
+@pytest.mark.parametrize("pad", [0, 2])
+def test_a_batch_written_into_an_earlier_one_is_the_batch_of_new_arrays(
+    textured_store: PixelStore, pad: int
+) -> None:
+    new, reused = (sampler_of(textured_store, 1, batch_size=8, n_step=2, pad=pad) for _ in range(2))
+    batch = reused.sample()
+    first = Transitions(*(array.copy() for array in batch))
+    for array, expected in zip(first, new.sample(), strict=True):
+        np.testing.assert_array_equal(array, expected)
+    again = reused.sample(out=batch)
+    for array, before, expected in zip(again, batch, new.sample(), strict=True):
+        assert array is before
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_batches_share_no_memory_unless_asked(numbered_store: PixelStore) -> None:
+    sampler = sampler_of(numbered_store, batch_size=4)
+    one, two = sampler.sample(), sampler.sample()
+    assert not any(np.shares_memory(a, b) for a in one for b in (*two, numbered_store.frames))
+
+
+def test_arrays_of_another_form_are_refused(numbered_store: PixelStore, refuses: Callable[..., Any]) -> None:
+    sampler = sampler_of(numbered_store, batch_size=4)
+    batch = sampler.sample()
+    strided = np.zeros((4, 5, 5, 6), np.uint8)[..., ::2]
+    for bad in (sampler_of(numbered_store, batch_size=3).sample(), batch._replace(pixels=strided)):
+        with refuses("out must be an earlier batch", "pixels uint8 (4, 5, 5, 3)"):
+            sampler.sample(out=bad)

@@ -1,5 +1,7 @@
 """Encoders: saving, loading and refusing, the convnet's shapes, the spatial softmax."""
 
+import contextlib
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -245,3 +247,72 @@ def test_frozen_encoders_space_holds_its_features(tiny_encoder) -> None:
     frozen = FrozenEncoder(tiny_encoder)
     assert frozen.space == spaces.Box(-1.0, 1.0, (8,), np.float32)
     assert all(frozen.space.contains(features) for features in frozen.encode(PIXELS))
+
+
+def test_content_hash_changes_with_any_weight_buffer_or_field_and_survives_saving(
+    tiny_encoder: Any, tiny_encoder_dir: Path
+) -> None:
+    first = tiny_encoder.content_hash()
+    assert load_encoder(tiny_encoder_dir).content_hash() == first
+    scaled = ConvNet(dataclasses.replace(tiny_encoder.config, input_scale=2.0))
+    scaled.load_state_dict(tiny_encoder.state_dict())
+    centred = ConvNet(dataclasses.replace(tiny_encoder.config, centred=True))
+    before = centred.content_hash()
+    centred.center[0, 0, 0] = 0.1
+    with torch.no_grad():
+        tiny_encoder.dense.bias[0] += 1e-6
+    hashes = [first, tiny_encoder.content_hash(), scaled.content_hash(), before, centred.content_hash()]
+    assert len(set(hashes)) == 5
+
+
+def test_features_with_and_without_gradients_are_equal(tiny_encoder: Any) -> None:
+    """Without gradients activations are computed in place."""
+    with torch.enable_grad():
+        expected = tiny_encoder(torch.from_numpy(PIXELS)).detach()
+    assert torch.equal(encode(tiny_encoder), expected)
+
+
+def test_the_mean_image_keeps_its_shape_and_values_through_a_directory(tmp_path: Path) -> None:
+    encoder = ConvNet(
+        ConvNetConfig(image_size=(32, 32), channels=(4,), strides=(2,), keypoints=4, centred=True)
+    )
+    encoder.center_on(PIXELS)
+    encoder.save_pretrained(tmp_path / "encoder")
+    assert encoder.center.shape == (3, 32, 32)
+    loaded = load_encoder(tmp_path / "encoder")
+    assert isinstance(loaded, ConvNet) and torch.equal(loaded.center, encoder.center)
+    mean = PIXELS.mean(axis=0, dtype=np.float64) / 255.0
+    np.testing.assert_allclose(loaded.center.permute(1, 2, 0).numpy(), mean, atol=1e-7)
+
+
+@pytest.mark.parametrize("pixels", [PIXELS, PIXELS[:, :, :16]], ids=["good", "bad"])
+def test_encoding_leaves_torchs_number_of_threads_alone(tiny_encoder: Any, pixels: np.ndarray) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with contextlib.suppress(ValueError):
+            FrozenEncoder(tiny_encoder).encode(pixels)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_few_frames_are_encoded_by_one_thread_and_many_by_several(
+    tiny_encoder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", counts.append)
+    for frames in (1, 16, 32, 200):
+        FrozenEncoder(tiny_encoder).encode(np.zeros((frames, 32, 32, 3), np.uint8))
+    assert counts == [1, 4, 1, 4, 2, 4, 4, 4]
+
+
+def test_frames_that_cannot_be_written_or_are_strided_are_encoded_alike(tiny_encoder: Any) -> None:
+    frozen = FrozenEncoder(tiny_encoder)
+    expected = frozen.encode(PIXELS)
+    locked = PIXELS.copy()
+    locked.flags.writeable = False
+    strided = np.ascontiguousarray(PIXELS.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    np.testing.assert_array_equal(frozen.encode(locked), expected)
+    np.testing.assert_array_equal(frozen.encode(strided), expected)

@@ -83,17 +83,35 @@ def test_forgotten_environment_leaves_no_process() -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_death_of_a_worker_is_told_in_words(refuses: Any) -> None:
+def test_death_of_a_worker_is_told_in_words_and_the_next_frames_have_new_ones(refuses: Any) -> None:
     env = make(IDS[1], 1)
-    env.reset(seed=0)
-    (worker,) = workers_of(env)
-    os.kill(worker.pid, signal.SIGSTOP)  # so that it cannot take a ticket before it dies
-    os.kill(worker.pid, signal.SIGKILL)
+    first, _ = env.reset(seed=0)
+    crew = env.unwrapped._eyes._crew
+    (worker,) = crew._workers
+    worker.kill()
     worker.wait()
     with refuses("ended", "num_workers=0", error=RuntimeError):
-        for _ in range(3):
-            env.step(np.zeros(env.action_space.shape))
-            env.unwrapped._eyes._crew._finished()
+        crew._finished()
+    pool = env.unwrapped._eyes
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(crew, "_own_tickets", interrupted)
+        pool.render(env.unwrapped._batch.datas)
+    again, _ = env.reset(seed=0)
+    assert np.array_equal(first, again)
+    assert workers_of(env)[0].pid != worker.pid
+    env.close()
+
+
+def interrupted() -> Any:
+    raise KeyboardInterrupt
+
+
+def test_interrupt_leaves_the_workers_to_their_parent() -> None:
+    env = make(IDS[1], 1)
+    env.reset(seed=0)
+    os.kill(workers_of(env)[0].pid, signal.SIGINT)
+    env.step(np.zeros(env.action_space.shape))
+    assert workers_of(env)[0].poll() is None
     env.close()
 
 
