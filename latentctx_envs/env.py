@@ -94,11 +94,12 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
         space, noise = self.task.action_space, self.settings.noise_scale
         reward, success = 0.0, False
         rows, contexts = self._rows()
+        sums = bool(self.task.accumulates(contexts)[0])
         for _ in range(self.settings.action_repeat):
             self._batch.step(episode.executed(checked, space, [self.np_random], noise))
             rows = self._batch.rows()
             rewards, successes = self.task.judge(rows, contexts)
-            reward += float(rewards[0])
+            reward = reward * sums + float(rewards[0])
             success |= bool(successes[0])
         terminated = success and self.settings.terminate_on_success
         return self._observe(rows, contexts), reward, terminated, False, self._info(success)

@@ -5,45 +5,110 @@ import gymnasium as gym
 
 def register_all() -> None:
     """Register every id with Gymnasium; calling it again changes nothing."""
-    if "LatentCtx-PointMass-v0" not in gym.registry:
-        gym.register(
-            id="LatentCtx-PointMass-v0",
-            entry_point="latentctx_envs.point_mass.env:PointMassEnv",
-            vector_entry_point="latentctx_envs.point_mass.vector:PointMassVectorEnv",
-            max_episode_steps=100,
-        )
-    if "LatentCtx-CheetahRun-v0" not in gym.registry:
-        gym.register(
-            id="LatentCtx-CheetahRun-v0",
-            entry_point="latentctx_envs.locomotion.env:CheetahEnv",
-            vector_entry_point="latentctx_envs.locomotion.vector:CheetahVectorEnv",
-            max_episode_steps=1000,
-            kwargs={"task": "run"},
-        )
-    if "LatentCtx-WalkerStand-v0" not in gym.registry:
-        gym.register(
-            id="LatentCtx-WalkerStand-v0",
-            entry_point="latentctx_envs.locomotion.env:WalkerEnv",
-            vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
-            max_episode_steps=1000,
-            kwargs={"task": "stand"},
-        )
-    if "LatentCtx-WalkerWalk-v0" not in gym.registry:
-        gym.register(
-            id="LatentCtx-WalkerWalk-v0",
-            entry_point="latentctx_envs.locomotion.env:WalkerEnv",
-            vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
-            max_episode_steps=1000,
-            kwargs={"task": "walk"},
-        )
-    if "LatentCtx-WalkerRun-v0" not in gym.registry:
-        gym.register(
-            id="LatentCtx-WalkerRun-v0",
-            entry_point="latentctx_envs.locomotion.env:WalkerEnv",
-            vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
-            max_episode_steps=1000,
-            kwargs={"task": "run"},
-        )
+    if "LatentCtx-PointMass-v0" in gym.registry:
+        return
+    gym.register(
+        id="LatentCtx-PointMass-v0",
+        entry_point="latentctx_envs.point_mass.env:PointMassEnv",
+        vector_entry_point="latentctx_envs.point_mass.vector:PointMassVectorEnv",
+        max_episode_steps=100,
+    )
+    gym.register(
+        id="LatentCtx-Cheetah-v0",
+        entry_point="latentctx_envs.locomotion.env:CheetahEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:CheetahVectorEnv",
+        max_episode_steps=1000,
+    )
+    gym.register(
+        id="LatentCtx-CheetahRun-v0",
+        entry_point="latentctx_envs.locomotion.env:CheetahEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:CheetahVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "run"},
+    )
+    gym.register(
+        id="LatentCtx-CheetahRunBackward-v0",
+        entry_point="latentctx_envs.locomotion.env:CheetahEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:CheetahVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "run-backward"},
+    )
+    gym.register(
+        id="LatentCtx-CheetahFlip-v0",
+        entry_point="latentctx_envs.locomotion.env:CheetahEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:CheetahVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "flip"},
+    )
+    gym.register(
+        id="LatentCtx-CheetahFlipBackward-v0",
+        entry_point="latentctx_envs.locomotion.env:CheetahEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:CheetahVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "flip-backward"},
+    )
+    gym.register(
+        id="LatentCtx-Walker-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+    )
+    gym.register(
+        id="LatentCtx-WalkerStand-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "stand"},
+    )
+    gym.register(
+        id="LatentCtx-WalkerWalk-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "walk"},
+    )
+    gym.register(
+        id="LatentCtx-WalkerRun-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "run"},
+    )
+    gym.register(
+        id="LatentCtx-WalkerWalkBackward-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "walk-backward"},
+    )
+    gym.register(
+        id="LatentCtx-WalkerRunBackward-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "run-backward"},
+    )
+    gym.register(
+        id="LatentCtx-WalkerFlip-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "flip"},
+    )
+    gym.register(
+        id="LatentCtx-WalkerFlipBackward-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "flip-backward"},
+    )
+    gym.register(
+        id="LatentCtx-WalkerJump-v0",
+        entry_point="latentctx_envs.locomotion.env:WalkerEnv",
+        vector_entry_point="latentctx_envs.locomotion.vector:WalkerVectorEnv",
+        max_episode_steps=1000,
+        kwargs={"task": "jump"},
+    )
 
 
 def ids() -> tuple[str, ...]:

@@ -19,7 +19,7 @@ class Task(ABC):
 
     model: mujoco.MjModel
     action_space: spaces.Box
-    context_type: ClassVar[type[Context]]
+    context_type: type[Context]
     vector_spaces: dict[str, spaces.Box]  # the spaces of "state" and "position"
     context_geoms: tuple[str, ...] = ()  # geoms that show the context when they are drawn
     substeps: ClassVar[int] = 1  # physics steps of one control step
@@ -41,6 +41,10 @@ class Task(ABC):
     @abstractmethod
     def judge(self, rows: np.ndarray, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rewards (n,) float64 and successes (n,) bool of rows (n, r) under contexts (n, c)."""
+
+    def accumulates(self, contexts: np.ndarray) -> np.ndarray:
+        """Whether the rewards of an action's control steps add up, bool (n,); else the last one counts alone."""
+        return np.ones(len(contexts), bool)
 
     def place_context(self, data: mujoco.MjData, context: Context) -> None:  # noqa: B027
         """Put what shows the context (a target marker) in its place, if there is any; the dynamics never notice."""

@@ -169,12 +169,13 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         rngs = self._rngs if running is None else [self._rngs[index] for index in running]
         where = slice(None) if running is None else running
         self._steps[where] += 1
+        sums = self.task.accumulates(self._context_array)
         for _ in range(self.settings.action_repeat):
             space, noise = self.task.action_space, self.settings.noise_scale
             self._batch.step(episode.executed(actions, space, rngs, noise), running)
             rows = self._batch.rows()
             now_rewards, now_successes = self.task.judge(rows, self._context_array)
-            rewards[where] += now_rewards[where]
+            rewards[where] = rewards[where] * sums[where] + now_rewards[where]
             successes[where] |= now_successes[where]
         assert rows is not None
         return rows, rewards, successes

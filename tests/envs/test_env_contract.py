@@ -32,7 +32,7 @@ POINT_MASS_VARIANTS: dict[str, dict[str, Any]] = {
     "visible": {**PIXELS, "goal_visible": True},
     "viewer-context": {"render_mode": "rgb_array", "render_context": True},
 }
-FAMILIES = ("LatentCtx-PointMass-v0", "LatentCtx-CheetahRun-v0", "LatentCtx-WalkerWalk-v0")  # one id each
+FAMILIES = ("LatentCtx-PointMass-v0", "LatentCtx-Cheetah-v0", "LatentCtx-WalkerWalk-v0")  # one id each
 
 
 def trace(env: gym.Env[Any, Any], steps: int = 5, **reset: Any) -> list[Any]:
@@ -75,6 +75,11 @@ def test_every_id_keeps_the_contract_with_its_defaults(any_id: str) -> None:
 @pytest.mark.parametrize("variant", POINT_MASS_VARIANTS)
 def test_point_mass_keeps_the_contract_with_its_own_arguments(variant: str) -> None:
     check_latent_env("LatentCtx-PointMass-v0", **POINT_MASS_VARIANTS[variant])
+
+
+@pytest.mark.parametrize("context", ["hidden", "observed"])
+def test_locomotion_keeps_the_contract_with_a_target_speed(context: str) -> None:
+    check_latent_env("LatentCtx-Walker-v0", context_kind="speed", context=context, context_split="train")
 
 
 def test_stable_baselines3_accepts_the_environment(env_id: str, kwargs: dict[str, Any]) -> None:
