@@ -148,6 +148,10 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         info = {**extra, **self._info(successes, np.ones_like(fresh))}
         return observation, rewards, terminated, truncated, info
 
+    def physics_states(self) -> np.ndarray:
+        """The full physics state of each environment, float64 (N, k), as `LatentContextEnv.physics_state` gives it."""
+        return np.stack([episode.physics_state(self.task, data) for data in self._batch.datas])
+
     def close_extras(self, **kwargs: Any) -> None:
         """Free the renderer, end threads and rendering processes."""
         self._eyes.close()

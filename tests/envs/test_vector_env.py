@@ -112,6 +112,16 @@ def test_contexts_pinned_for_each_equal_single_environments(native) -> None:
         assert np.array_equal(observation[index], start)
 
 
+def test_physics_states_are_those_of_single_environments(native) -> None:
+    native.reset(seed=6)
+    native.step(np.full((N, 2), 0.5))
+    for index, state in enumerate(native.unwrapped.physics_states()):
+        with gym.make(ID) as single:
+            single.reset(seed=6 + index)
+            single.step(np.full(2, 0.5))
+            assert np.array_equal(single.unwrapped.physics_state(), state)
+
+
 def test_next_episode_draws_its_own_context_again() -> None:
     env = gym.make_vec(ID, num_envs=N, max_episode_steps=1)
     env.reset(seed=6, options={"context": GOALS[0]})
