@@ -4,7 +4,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from latentctx_agents.cli import data_commands, learn_commands, study_commands, world_commands
+from latentctx_agents.cli import (
+    data_commands,
+    demonstrator_commands,
+    learn_commands,
+    study_commands,
+    world_commands,
+)
 
 Command = Callable[[list[str]], None]
 
@@ -15,6 +21,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "pretrain": (learn_commands.pretrain, "train an encoder on demonstrations of hidden contexts"),
     "finetune": (learn_commands.finetune, "clone a policy for one new context on a frozen encoder"),
     "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
+    "demonstrator": (demonstrator_commands.demonstrator, "train or evaluate a locomotion demonstrator"),
     "study": (study_commands.study, "a whole study as one command: its cells, CSV and table"),
     "report": (learn_commands.report, "write the HTML page of a finished demo run again"),
     "doctor": (world_commands.doctor, "check rendering and versions"),
@@ -45,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def usage() -> str:
     """The overview that `latentctx --help` prints."""
-    rows = "\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())
+    rows = "\n".join(f"  {name:<12} {text}" for name, (_, text) in COMMANDS.items())
     return f"""usage: latentctx COMMAND [options]
 
 Worlds with a hidden context, demonstrations, frozen encoders and learners.

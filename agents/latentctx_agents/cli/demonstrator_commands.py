@@ -1,0 +1,82 @@
+"""`latentctx demonstrator train | evaluate`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tqdm import tqdm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a locomotion demonstrator with PPO; the same command goes on with a killed training."""
+
+    task: tyro.conf.Positional[str]  # such as cheetah-run
+    decisions: int | None = None  # in all environments together; by default what the task's recipe says
+    seed: int = 0
+    out: Path | None = None  # run folder; by default runs/demonstrators/<task>
+    publish: bool = False  # put the finished policy where demonstrators ship, with its returns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Mean return of a demonstrator over episodes of 500 decisions."""
+
+    source: tyro.conf.Positional[str]  # a task such as cheetah-run, or a file of snapshots
+    task: str | None = None  # of a file
+    snapshot: int = -1  # which snapshot; the last is the expert
+    episodes: int = 100
+
+
+def demonstrator(words: list[str]) -> None:
+    """Run one of the demonstrator commands."""
+    choices = (
+        Annotated[Train, tyro.conf.subcommand("train")]
+        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    )
+    arguments = tyro.cli(
+        choices,  # type: ignore[arg-type]
+        args=words,
+        prog="latentctx demonstrator",
+        description="Trained policies that make the demonstrations of the cheetah and the walker.",
+    )
+    if isinstance(arguments, Train):
+        _train(arguments)
+    else:
+        _evaluate(arguments)
+
+
+def _train(arguments: Train) -> None:
+    from latentctx_agents.demonstrators import config_of, publish, train
+    from latentctx_datasets.demonstrators.locomotion import train_command
+
+    config = config_of(arguments.task, decisions=arguments.decisions, seed=arguments.seed)
+    folder = arguments.out if arguments.out is not None else Path("runs/demonstrators") / config.task
+    bar = tqdm(total=config.decisions, unit="decision", unit_scale=True, desc=config.task)
+
+    def show(done: int, metrics: dict[str, float]) -> None:
+        bar.update(done - bar.n)
+        bar.set_postfix({name: f"{value:.2f}" for name, value in metrics.items()})
+
+    file = train(config, folder, on_rollout=show)
+    bar.close()
+    print(f"snapshots: {file}")
+    if arguments.publish:
+        print(json.dumps(publish(config, file, train_command(config.task))))
+
+
+def _evaluate(arguments: Evaluate) -> None:
+    from latentctx_agents.demonstrators import PAPER_RETURNS, returns_of
+    from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy
+
+    task = arguments.task if arguments.task is not None else arguments.source
+    if task not in ENV_IDS:
+        raise ValueError(f"--task must be one of {', '.join(ENV_IDS)}; got {task!r}.")
+    policy = TrainedPolicy(arguments.source, arguments.snapshot)
+    facts = {"task": task, "episodes": arguments.episodes, "paper": PAPER_RETURNS.get(task)}
+    for mode in ("last_substep", "sum"):
+        returns = returns_of(policy, task, episodes=arguments.episodes, reward_mode=mode)
+        facts[mode] = {"mean": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
+    print(json.dumps(facts))

@@ -1,0 +1,319 @@
+"""Training of the locomotion demonstrators: Stable-Baselines3's PPO on the native vector environment.
+
+The algorithm is the library's. This module makes the environment, keeps evenly spaced snapshots of the policy for the
+replay datasets, writes a checkpoint from which a killed training goes on, and measures the result as the paper does.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from latentctx_agents.runs import MetricsLog, RunFolder
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS, LAYERS, TrainedPolicy, weights_file
+from latentctx_envs.extras import require
+from latentctx_envs.rollout import Policy, rollout
+from latentctx_envs.wrappers.sb3 import to_sb3
+
+require("stable_baselines3", "agents")
+
+from stable_baselines3 import PPO  # noqa: E402
+from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize  # noqa: E402
+
+ACTION_REPEAT = 2  # control steps a decision (AIME)
+DECISIONS = 500  # of an episode
+EVALUATION_SEED = 60_000
+OnRollout = Callable[[int, dict[str, float]], None]
+
+PAPER_RETURNS: dict[str, float] = {
+    "walker-stand": 957.87, "walker-walk": 943.79, "walker-run": 604.10, "cheetah-run": 888.65,
+    "cheetah-run-backward": 218.50, "cheetah-flip": 485.79, "cheetah-flip-backward": 379.91,
+}  # fmt: skip
+"""Mean returns of AIME's experts; at most 1,000, for the last three (one control step a decision counts) 500."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemonstratorConfig:
+    """How a demonstrator is trained.
+
+    Raises:
+        ValueError: there is no such task, or a number is out of range.
+    """
+
+    task: str  # a name in `ENV_IDS`
+    decisions: int = 20_000_000  # in all environments together
+    num_envs: int = 32
+    horizon: int = 512  # decisions of each environment between two updates
+    batch_size: int = 2048
+    epochs: int = 5
+    learning_rate: float = 3e-4  # falls linearly to a tenth
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    entropy: float = 0.0  # weight of the entropy bonus
+    log_std: float = -0.5  # logarithm of the first standard deviation of actions
+    hidden: tuple[int, int] = (128, 128)  # of the policy; the critic has 256 twice
+    snapshots: int = 20  # policies kept, evenly over the training
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if self.task not in ENV_IDS:
+            raise ValueError(f"task must be one of {', '.join(ENV_IDS)}; got {self.task!r}.")
+        if min(self.decisions, self.num_envs, self.horizon, self.batch_size, self.snapshots) < 1:
+            raise ValueError("decisions, num_envs, horizon, batch_size and snapshots start at 1.")
+
+
+OVERRIDES: dict[str, dict[str, Any]] = {}
+"""What differs from the defaults for a task."""
+
+
+def config_of(task: str, *, decisions: int | None = None, seed: int = 0) -> DemonstratorConfig:
+    """The recipe of a task's demonstrator.
+
+    Args:
+        task: a name in `ENV_IDS`.
+        decisions: instead of the recipe's number.
+        seed: of the training.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    own = dict(OVERRIDES.get(task, {}))
+    if decisions is not None:
+        own["decisions"] = decisions
+    return DemonstratorConfig(task=task, seed=seed, **own)
+
+
+def train(config: DemonstratorConfig, directory: Path, *, on_rollout: OnRollout = lambda *_: None) -> Path:
+    """Train into a run folder and return the file of snapshots; a killed training goes on.
+
+    Args:
+        config: what to train.
+        directory: run folder.
+        on_rollout: called with (decisions so far, metrics) after each update.
+
+    Raises:
+        ValueError: the folder belongs to another training, or its checkpoint is damaged.
+    """
+    RunFolder(directory, config)
+    torch.set_num_threads(1)  # networks this small only wait for a second one
+    venv = make_training_env(config)
+    model = make_model(config, venv)
+    keeper = _Keeper(config, directory, on_rollout)
+    keeper.restore(model)
+    left = config.decisions - model.num_timesteps
+    if left > 0:
+        model.learn(left, callback=keeper, reset_num_timesteps=False)
+    venv.close()
+    keeper.close()
+    return keeper.file
+
+
+def make_training_env(config: DemonstratorConfig) -> VecNormalize:
+    """Environments whose observations and rewards are normalised by what was seen so far."""
+    env = gym.make_vec(
+        ENV_IDS[config.task],
+        num_envs=config.num_envs,
+        autoreset_mode="SameStep",
+        action_repeat=ACTION_REPEAT,
+        max_episode_steps=DECISIONS,
+    )
+    venv = VecMonitor(to_sb3(env))
+    venv.seed(config.seed)
+    return VecNormalize(venv, gamma=config.gamma)
+
+
+def make_model(config: DemonstratorConfig, venv: VecEnv) -> PPO:
+    """The library's agent."""
+    return PPO(
+        "MlpPolicy",
+        venv,
+        n_steps=config.horizon,
+        batch_size=min(config.batch_size, config.horizon * config.num_envs),
+        n_epochs=config.epochs,
+        learning_rate=lambda left: config.learning_rate * max(left, 0.1),
+        gamma=config.gamma,
+        gae_lambda=config.gae_lambda,
+        ent_coef=config.entropy,
+        policy_kwargs={
+            "net_arch": {"pi": list(config.hidden), "vf": [256, 256]},
+            "log_std_init": config.log_std,
+        },
+        seed=config.seed,
+        device="cpu",
+    )
+
+
+class _Keeper(BaseCallback):
+    """After each update: metrics, a snapshot when one is due, a checkpoint with it."""
+
+    model: PPO
+
+    def __init__(self, config: DemonstratorConfig, directory: Path, on_rollout: OnRollout) -> None:
+        super().__init__()
+        self.file = directory / "snapshots.safetensors"
+        self._checkpoint = directory / "checkpoint.safetensors"
+        self._config, self._directory, self._on_rollout = config, directory, on_rollout
+        self._snapshots: list[dict[str, torch.Tensor]] = []
+        self._log: MetricsLog | None = None
+
+    def restore(self, model: PPO) -> None:
+        """Continue from the checkpoint, if there is one."""
+        if self._checkpoint.exists():
+            load_checkpoint(model, self._checkpoint)
+            stacked = load_file(self.file)
+            count = len(stacked["mean"])
+            self._snapshots = [{k: t[i] for k, t in stacked.items()} for i in range(count)]
+        self._log = MetricsLog(self._directory, start=model.num_timesteps)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        infos = list(self.model.ep_info_buffer or ())
+        metrics = {"return": float(np.mean([info["r"] for info in infos])) if infos else float("nan")}
+        metrics["std"] = float(self.model.policy.log_std.detach().exp().mean())
+        assert self._log is not None
+        self._log.write(self.num_timesteps, metrics)
+        self._on_rollout(self.num_timesteps, metrics)
+        due = (len(self._snapshots) + 1) * self._config.decisions / self._config.snapshots
+        if self.num_timesteps >= due:  # with the weights that played this rollout
+            self._snapshots.append(snapshot(self.model))
+            self._write()
+
+    def _write(self) -> None:
+        stacked = {k: torch.stack([one[k] for one in self._snapshots]) for k in self._snapshots[0]}
+        fresh = self.file.with_suffix(".partial")
+        save_file(stacked, fresh)
+        save_checkpoint(self.model, self._checkpoint)
+        os.replace(fresh, self.file)
+
+    def close(self) -> None:
+        """Flush the metrics."""
+        if self._log is not None:
+            self._log.close()
+
+
+def snapshot(model: PPO) -> dict[str, torch.Tensor]:
+    """The policy and its normalisation, weights as float16."""
+    normalizer = _normalizer(model).obs_rms
+    net = model.policy.mlp_extractor.policy_net
+    linears = [net[0], net[2], model.policy.action_net]
+    tensors = {
+        "mean": torch.from_numpy(np.float32(normalizer.mean)),
+        "std": torch.from_numpy(np.float32(np.sqrt(normalizer.var + _normalizer(model).epsilon))),
+    }
+    for name, linear in zip(LAYERS, linears, strict=True):
+        tensors[f"{name}.weight"] = linear.weight.detach().to(torch.float16).clone()
+        tensors[f"{name}.bias"] = linear.bias.detach().to(torch.float16).clone()
+    return tensors
+
+
+def _normalizer(model: PPO) -> Any:
+    env = model.get_vec_normalize_env()
+    assert env is not None
+    return env
+
+
+def save_checkpoint(model: PPO, path: Path) -> None:
+    """Weights, optimizer, normalisation and progress, in one move; environments start anew after a kill."""
+    tensors = {f"policy/{name}": tensor for name, tensor in model.policy.state_dict().items()}
+    for index, state in model.policy.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items()}
+    env = _normalizer(model)
+    for name, statistics in (("obs", env.obs_rms), ("ret", env.ret_rms)):
+        parts = {"mean": statistics.mean, "var": statistics.var, "count": statistics.count}
+        tensors |= {f"{name}/{key}": torch.as_tensor(np.float64(value)) for key, value in parts.items()}
+    fresh = path.with_suffix(".partial")
+    metadata = {"decisions": str(model.num_timesteps)}
+    save_file({key: value.contiguous() for key, value in tensors.items()}, fresh, metadata=metadata)
+    os.replace(fresh, path)
+
+
+def load_checkpoint(model: PPO, path: Path) -> None:
+    """Continue from `save_checkpoint`'s file.
+
+    Raises:
+        ValueError: the file is damaged or of another training.
+    """
+    from safetensors import safe_open
+
+    try:
+        tensors = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            model.num_timesteps = int(file.metadata()["decisions"])
+        model.policy.load_state_dict({k[7:]: t for k, t in tensors.items() if k.startswith("policy/")})
+        whole = model.policy.optimizer.state_dict()
+        for key, tensor in tensors.items():
+            if key.startswith("optimizer/"):
+                _, index, name = key.split("/")
+                whole["state"].setdefault(int(index), {})[name] = tensor
+        model.policy.optimizer.load_state_dict(whole)
+        env = _normalizer(model)
+        for name, statistics in (("obs", env.obs_rms), ("ret", env.ret_rms)):
+            for part in ("mean", "var", "count"):
+                value = tensors[f"{name}/{part}"].numpy()
+                setattr(statistics, part, float(value) if part == "count" else value)
+    except Exception as error:  # safetensors and torch raise many types on damaged files
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} does not fit this training ({reason}): remove it to start over.") from None
+
+
+def returns_of(
+    policy: Policy,
+    task: str,
+    *,
+    episodes: int = 100,
+    reward_mode: str = "last_substep",
+    seed: int = EVALUATION_SEED,
+) -> np.ndarray:
+    """Returns of episodes of 500 decisions, by default as AIME counts them, float64 (episodes,)."""
+    env = gym.make_vec(
+        ENV_IDS[task],
+        num_envs=episodes,
+        action_repeat=ACTION_REPEAT,
+        max_episode_steps=DECISIONS,
+        reward_mode=reward_mode,
+    )
+    total = np.zeros(episodes)
+    for step in rollout(env, policy, [{"seed": seed}]):
+        total += step.reward
+    env.close()
+    return total
+
+
+def publish(
+    config: DemonstratorConfig, file: Path, command: str, target: Path | None = None
+) -> dict[str, Any]:
+    """Copy the snapshots to where demonstrators ship, with a card; what was measured.
+
+    Args:
+        config: the training.
+        file: the snapshots.
+        command: that trained it.
+        target: where to; by default the package's own folder.
+    """
+    place = target if target is not None else weights_file(config.task)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    policy = TrainedPolicy(file)
+    paper = returns_of(policy, config.task)
+    summed = returns_of(policy, config.task, reward_mode="sum")
+    facts = {
+        "return_paper": round(float(paper.mean()), 1),
+        "return_paper_std": round(float(paper.std()), 1),
+        "return_sum": round(float(summed.mean()), 1),
+        "paper": PAPER_RETURNS.get(config.task),
+    }
+    place.write_bytes(file.read_bytes())
+    place.with_suffix(".json").write_text(
+        json.dumps({**facts, "command": command, "config": asdict(config)}, indent=2) + "\n"
+    )
+    return facts

@@ -1,0 +1,130 @@
+"""Training of locomotion demonstrators: snapshots, resume, publication, the numpy twin of the trained policy."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from latentctx_agents import demonstrators
+from latentctx_agents.cli import main
+from latentctx_agents.demonstrators import DemonstratorConfig
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, snapshot_count
+from latentctx_envs.registration import ids
+
+TINY = DemonstratorConfig(
+    task="cheetah-run",
+    decisions=256,
+    num_envs=4,
+    horizon=16,
+    batch_size=32,
+    epochs=1,
+    hidden=(8, 8),
+    snapshots=2,
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demonstrator")
+    return demonstrators.train(TINY, folder), folder
+
+
+def test_every_world_of_one_locomotion_task_has_a_name():
+    families = {"LatentCtx-PointMass-v0", "LatentCtx-Cheetah-v0", "LatentCtx-Walker-v0"}
+    assert set(ENV_IDS.values()) == set(ids()) - families
+
+
+def test_snapshots_are_evenly_spaced_and_small(trained):
+    file, folder = trained
+    assert snapshot_count(file) == 2
+    tensors = load_file(file)
+    assert tensors["hidden0.weight"].dtype == np.float16
+    assert tensors["hidden0.weight"].shape == (2, 8, 17)
+    assert not np.array_equal(tensors["action.weight"][0], tensors["action.weight"][1])
+    assert (folder / "metrics.csv").read_text().count("\n") == 1 + 256 // (4 * 16)
+
+
+def test_numpy_policy_acts_as_the_trained_network(trained, tmp_path):
+    venv = demonstrators.make_training_env(TINY)
+    model = demonstrators.make_model(TINY, venv)
+    demonstrators.load_checkpoint(model, trained[1] / "checkpoint.safetensors")
+    state = np.random.default_rng(0).normal(size=(5, 17)).astype(np.float32)
+    normalizer = model.get_vec_normalize_env()
+    assert normalizer is not None
+    theirs, _ = model.predict(normalizer.normalize_obs(state), deterministic=True)
+    policy = TrainedPolicy(trained[0])
+    np.testing.assert_allclose(policy(state, {}), theirs, atol=3e-3)  # weights were rounded to float16
+    assert np.array_equal(policy(state, {})[2], policy(state[2], {}))
+    venv.close()
+
+
+def test_killed_training_goes_on_from_its_checkpoint(trained, tmp_path):
+    class KilledError(Exception):
+        pass
+
+    seen = []
+
+    def kill(done, metrics):
+        seen.append(done)
+        if done >= 192:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        demonstrators.train(TINY, tmp_path / "run", on_rollout=kill)
+    assert snapshot_count(tmp_path / "run" / "snapshots.safetensors") == 1
+    seen.clear()
+    file = demonstrators.train(TINY, tmp_path / "run", on_rollout=lambda done, _: seen.append(done))
+    assert seen == [192, 256]
+    first, whole = load_file(file), load_file(trained[0])
+    assert np.array_equal(first["mean"][0], whole["mean"][0])  # the first half is the same training
+    weights = [path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*.safetensors")]
+    demonstrators.train(TINY, tmp_path / "run")
+    assert weights == [path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*.safetensors")]
+
+
+def test_damaged_checkpoint_is_refused(trained, tmp_path, refuses):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "checkpoint.safetensors").write_bytes(b"no checkpoint")
+    with refuses("checkpoint.safetensors", "remove it"):
+        demonstrators.train(dataclasses.replace(TINY), folder)
+
+
+def test_optimizer_survives_the_checkpoint(trained):
+    venv = demonstrators.make_training_env(TINY)
+    model = demonstrators.make_model(TINY, venv)
+    demonstrators.load_checkpoint(model, trained[1] / "checkpoint.safetensors")
+    state = model.policy.optimizer.state_dict()["state"]
+    assert len(state) == len(list(model.policy.parameters()))
+    assert all(torch.isfinite(part["exp_avg"]).all() for part in state.values())
+    assert model.num_timesteps == 256
+    venv.close()
+
+
+@pytest.mark.slow
+def test_published_demonstrator_has_its_returns_and_command(trained, tmp_path, capsys):
+    target = tmp_path / "cheetah-run-ppo.safetensors"
+    facts = demonstrators.publish(TINY, trained[0], "a command", target)
+    card = json.loads(target.with_suffix(".json").read_text())
+    assert card["command"] == "a command" and card["config"]["task"] == "cheetah-run"
+    assert facts["return_paper"] == pytest.approx(facts["return_sum"])  # dm_control's own task
+    main(["demonstrator", "evaluate", str(target), "--task", "cheetah-run", "--episodes", "100"])
+    assert json.loads(capsys.readouterr().out)["sum"]["mean"] == facts["return_sum"]
+
+
+def test_unknown_tasks_and_missing_weights_are_refused(tmp_path, refuses):
+    with refuses("cheetah-run", "swim"):
+        DemonstratorConfig(task="swim")
+    with refuses("demonstrator train"):
+        TrainedPolicy(tmp_path / "nothing.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"bad")
+    with refuses("is no demonstrator"):
+        TrainedPolicy(tmp_path / "bad.safetensors")
+
+
+def test_snapshot_out_of_range_is_refused(trained, refuses):
+    with refuses("2 snapshots", "snapshot=2"):
+        TrainedPolicy(trained[0], 2)
