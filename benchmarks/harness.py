@@ -6,12 +6,15 @@ ratio compares an arm with the peer of the same round; the claim is the median o
 """
 
 import argparse
+import contextlib
 import json
+import multiprocessing
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +112,52 @@ def _measure(arm: Arm, seconds: float) -> Cost:
         if wall >= seconds:
             break
     return Cost(wall_us=1e6 * wall / units, cpu_us=max(1e-3, 1e6 * (cpu_seconds() - cpu)) / units)
+
+
+@contextlib.contextmanager
+def arms_apart(makers: Mapping[str, Callable[[], Arm]]) -> Iterator[dict[str, Arm]]:
+    """Arms that live in a fresh process each, for libraries that do not bear each other in one.
+
+    They do nothing but wait while it is not their turn, and `cpu_seconds` counts them as children.
+
+    Args:
+        makers: name -> what makes the arm in its process; must pickle.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        arms: dict[str, Arm] = {}
+        for name, make in makers.items():
+            here, there = spawn.Pipe()
+            worker = spawn.Process(target=_serve, args=(there, make), daemon=True)
+            worker.start()
+            there.close()  # so that a worker's death ends the wait for its answer
+            stack.callback(worker.join)
+            stack.callback(here.send, False)
+            arms[name] = _Turn(here)
+        yield arms
+
+
+class _Turn:
+    """Has a process run its arm once."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __call__(self) -> int:
+        self._connection.send(True)
+        return self._connection.recv()
+
+
+def _serve(connection: Any, make: Callable[[], Arm]) -> None:
+    arm = make()
+    while connection.recv():
+        connection.send(arm())
+
+
+def apart(function: Callable[..., Any], *args: Any) -> Any:
+    """What a function returns in a fresh process; it and its arguments must pickle."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
 
 
 def cpu_seconds() -> float:

@@ -176,8 +176,7 @@ def _start_worker(job: bytes, *descriptors: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "latentctx_envs.render_worker", *map(str, descriptors)],
         stdin=subprocess.PIPE,
         pass_fds=descriptors,
-        # every core has a process of ours already: the software rasteriser's threads would only take turns
-        env={**os.environ, "PYTHONPATH": path, "LP_NUM_THREADS": "0"},
+        env={**os.environ, "PYTHONPATH": path},
     )
     assert worker.stdin is not None
     worker.stdin.write(job)

@@ -1,41 +1,29 @@
-"""Frames from MuJoCo: size, camera and quality profile; uint8 arrays of shape (height, width, 3).
+"""Frames from MuJoCo: size, camera and quality profile; uint8 arrays of shape (height, width, 3)."""
 
-One OpenGL context per process, made at the first frame and never inherited through fork. Freeing an EGL
-context unbinds whichever is current, and later frames are silent garbage, so the context lives until exit.
-"""
-
-import atexit
-import contextlib
 import copy
-import ctypes
 import dataclasses
 import os
-import threading
-import weakref
-from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import mujoco
 import numpy as np
 
+from latentctx_envs.decimation import decimated_copy
+from latentctx_envs.opengl import APT_LINE, RenderingUnavailableError, close_before_exit, gl_backend
+
+__all__ = [
+    "APT_LINE",
+    "PROFILES",
+    "RenderProfile",
+    "Renderer",
+    "RenderingUnavailableError",
+    "check_profile",
+    "gl_backend",
+]
+
 RenderProfile = Literal["reference", "fast", "turbo"]
 PROFILES: tuple[str, ...] = get_args(RenderProfile)
-BACKENDS = ("egl", "osmesa", "glfw")
-LIBRARIES = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}  # of the backends that need no display
-STARTED = (
-    "_scene",
-    "_option",
-    "_perturb",
-    "_camera",
-    "_shadowless",
-    "_rect",
-    "_buffer",
-)  # of a Renderer; not picklable
-APT_LINE = "apt-get install -y libegl1 libgl1-mesa-dri libopengl0 libosmesa6"
-
-
-class RenderingUnavailableError(RuntimeError):
-    """No OpenGL backend could be started."""
+STARTED = ("_scene", "_option", "_perturb", "_camera", "_shadowless", "_rect", "_buffer")  # not picklable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,131 +35,28 @@ class Quality:
     stacks: int | None = None  # facets of round geoms along their axis
     samples: int | None = None  # MSAA samples a pixel
     shadow: bool = True
-    plane_shadow: bool = (
-        True  # planes hide nothing but what is below the floor, yet fill the whole shadow map
-    )
+    plane_shadow: bool = True  # floors fill the shadow map, yet nothing lies in their shadow
     reflection: bool = True
+    box_reflection: bool = True  # a pass over the whole scene for each shiny box
+    quads: int | None = None  # facets along each side of boxes and planes
+    mesh_tolerance: float | None = None  # of simpler meshes [m]
 
 
 QUALITIES: dict[str, Quality] = {
     "reference": Quality(),
-    "fast": Quality(shadow_size=512, slices=14, stacks=4, plane_shadow=False),
-    "turbo": Quality(slices=12, stacks=6, samples=0, shadow=False, reflection=False),
+    "fast": Quality(
+        shadow_size=512,
+        slices=14,
+        stacks=4,
+        quads=1,
+        plane_shadow=False,
+        box_reflection=False,
+        mesh_tolerance=0.002,
+    ),
+    "turbo": Quality(
+        slices=12, stacks=6, quads=1, samples=0, shadow=False, reflection=False, mesh_tolerance=0.006
+    ),
 }
-
-
-@dataclasses.dataclass
-class _GL:
-    """The process' one GL context and the renderers that live in it."""
-
-    context: Any = None
-    backend: str = ""
-    pid: int | None = None
-    thread: int | None = None
-    renderers: "weakref.WeakSet[Renderer]" = dataclasses.field(default_factory=weakref.WeakSet)
-
-
-_gl = _GL()
-
-
-def gl_backend() -> str:
-    """Name of the running OpenGL backend ("egl", "osmesa" or "glfw"), starting it if need be.
-
-    `MUJOCO_GL` chooses one; without it EGL is taken if its library is installed, else OSMesa.
-
-    Raises:
-        RenderingUnavailableError: none could be started; the message names the packages to install.
-    """
-    if _gl.context is None:
-        _start_gl()
-    if _gl.pid != os.getpid():  # the driver's threads stayed behind in the parent: frames fail or hang
-        raise RenderingUnavailableError(
-            "this process was forked from one that had rendered before, and OpenGL does not survive that; "
-            "start workers with 'spawn' or 'forkserver', or before the first frame."
-        )
-    if _gl.thread != threading.get_ident():
-        raise RenderingUnavailableError(
-            "frames must be rendered in the thread that rendered first in this process; "
-            "use worker processes instead of threads."
-        )
-    return _gl.backend
-
-
-def _start_gl() -> None:
-    backend = _chosen_backend()
-    try:
-        with _no_raster_threads():
-            context = _gl_context_class(backend)(64, 64)
-            context.make_current()
-    except Exception as error:  # PyOpenGL raises many types, AttributeError among them
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RenderingUnavailableError(
-            f"OpenGL by {backend} does not start ({reason}). On Debian or Ubuntu run: {APT_LINE}; "
-            "or choose another backend by MUJOCO_GL=egl, osmesa or glfw."
-        ) from None
-    _gl.context, _gl.backend = context, backend
-    _gl.pid, _gl.thread = os.getpid(), threading.get_ident()
-    _gl.renderers = weakref.WeakSet()
-    atexit.register(_stop_gl)
-
-
-@contextlib.contextmanager
-def _no_raster_threads() -> Iterator[None]:
-    """Mesa's software driver rasterises in the calling thread, unless LP_NUM_THREADS is set.
-
-    Handing tiles of a small frame to threads costs more than it saves: a third of a "turbo" frame.
-    """
-    if "LP_NUM_THREADS" in os.environ:
-        yield
-        return
-    os.environ["LP_NUM_THREADS"] = "0"  # read once, when the driver starts
-    try:
-        yield
-    finally:
-        del os.environ["LP_NUM_THREADS"]
-
-
-def _chosen_backend() -> str:
-    """MUJOCO_GL's backend, else the first whose library loads: PyOpenGL allows one choice a process."""
-    wanted = os.environ.get("MUJOCO_GL", "").lower()
-    if wanted and wanted not in BACKENDS:
-        raise RenderingUnavailableError(f"MUJOCO_GL must be one of {', '.join(BACKENDS)}; got {wanted!r}.")
-    if wanted:
-        return wanted
-    for backend, library in LIBRARIES.items():
-        if _loads(library):
-            return backend
-    raise RenderingUnavailableError(
-        f"no OpenGL library is installed ({', '.join(LIBRARIES.values())}). On Debian or Ubuntu run: {APT_LINE}"
-    )
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
-
-
-def _gl_context_class(backend: str) -> Any:
-    if backend == "egl":
-        from mujoco.egl import GLContext
-    elif backend == "osmesa":
-        from mujoco.osmesa import GLContext
-    else:
-        from mujoco.glfw import GLContext
-    return GLContext
-
-
-def _stop_gl() -> None:
-    if _gl.pid != os.getpid():
-        return  # a forked child must not free its parent's context
-    for renderer in list(_gl.renderers):
-        renderer.close()
-    if _gl.context is not None:
-        _gl.context.free()
-        _gl.context = None
 
 
 def check_profile(profile: str) -> None:
@@ -231,6 +116,10 @@ class Renderer:
             quality.numslices = self._quality.slices
         if self._quality.stacks is not None:
             quality.numstacks = self._quality.stacks
+        if self._quality.quads is not None:
+            quality.numquads = self._quality.quads
+        if not self._quality.box_reflection:
+            _dull_boxes(adapted)
         if self._quality.samples is not None:
             quality.offsamples = self._quality.samples
         adapted.vis.global_.offwidth, adapted.vis.global_.offheight = self.width, self.height
@@ -238,7 +127,10 @@ class Renderer:
 
     def _start(self) -> None:
         gl_backend()
-        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_50)
+        drawn = self._model
+        if self._quality.mesh_tolerance is not None:
+            drawn = decimated_copy(drawn, self._quality.mesh_tolerance)
+        self._context = mujoco.MjrContext(drawn, mujoco.mjtFontScale.mjFONTSCALE_50)
         self._pid = os.getpid()
         self._scene = mujoco.MjvScene(self._model, maxgeom=max(1000, self._model.ngeom))
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._quality.shadow
@@ -250,7 +142,7 @@ class Renderer:
         self._shadowless: list[mujoco.MjvGeom] | None = None
         self._rect = mujoco.MjrRect(0, 0, self.width, self.height)
         self._buffer = np.empty((self.height, self.width, 3), np.uint8)
-        _gl.renderers.add(self)
+        close_before_exit(self)
 
     def render(self, data: mujoco.MjData, out: np.ndarray | None = None) -> np.ndarray:
         """The frame that the camera sees of `data`, whose positions must be up to date.
@@ -320,6 +212,13 @@ def _widen_round_geoms(model: mujoco.MjModel, before: int, after: int) -> None:
     }
     for kind, columns in radii.items():
         model.geom_size[model.geom_type == kind, columns] *= np.sinc(1 / before) / np.sinc(1 / after)
+
+
+def _dull_boxes(model: mujoco.MjModel) -> None:
+    """Take the mirrors from boxes, not from planes of the same material."""
+    boxes = model.geom_matid[model.geom_type == mujoco.mjtGeom.mjGEOM_BOX]
+    planes = model.geom_matid[model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE]
+    model.mat_reflectance[np.setdiff1d(boxes, [*planes, -1])] = 0.0
 
 
 def _geom_id(model: mujoco.MjModel, name: str) -> int:

@@ -3,35 +3,50 @@
 import gc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
 
-from latentctx_envs import rendering
+from latentctx_envs import opengl, rendering
 from latentctx_envs.point_mass.task import load_model
 from latentctx_envs.rendering import PROFILES, Renderer, RenderingUnavailableError, RenderProfile
+from latentctx_envs.suite import suite_model
 
 ID = "LatentCtx-PointMass-v0"
 STATES = np.random.default_rng(0).uniform(-0.29, 0.29, size=(30, 2))  # where the ball is in a rollout [m]
 
+POSE = int(
+    mujoco.mjtState.mjSTATE_QPOS | mujoco.mjtState.mjSTATE_MOCAP_POS | mujoco.mjtState.mjSTATE_MOCAP_QUAT
+)
 DM_CONTROL = """
 import sys
-from pathlib import Path
-import dm_control, numpy as np
-from dm_control import mujoco
-common = Path(dm_control.__file__).parent / "suite" / "common"
-assets = {path.name: path.read_bytes() for path in common.glob("*.xml")}
-physics = mujoco.Physics.from_xml_string(Path(sys.argv[1]).read_text(), assets)
-stored = np.load(sys.argv[2])
+import numpy as np
+from dm_control import mujoco as dm_control
+import mujoco
+model = mujoco.MjModel.from_binary_path(sys.argv[1])
+physics = dm_control.Physics.from_model(dm_control.wrapper.MjModel(model))
 frames = []
-for qpos in stored["qpos"]:
+for pose in np.load(sys.argv[2]):
     with physics.reset_context():
-        physics.data.qpos[:] = qpos
-        physics.data.mocap_pos[0] = stored["mocap_pos"]
+        mujoco.mj_setState(physics.model.ptr, physics.data.ptr, pose, int(sys.argv[4]))
     frames.append(physics.render(84, 84, camera_id=0))
+np.save(sys.argv[3], frames)
+"""
+GYMNASIUM = """
+import sys
+import mujoco, numpy as np
+from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
+model = mujoco.MjModel.from_binary_path(sys.argv[1])
+data = mujoco.MjData(model)
+renderer = MujocoRenderer(model, data, width=84, height=84, camera_name="corner2")
+frames = []
+for pose in np.load(sys.argv[2]):
+    mujoco.mj_setState(model, data, pose, int(sys.argv[4]))
+    mujoco.mj_forward(model, data)
+    frames.append(renderer.render("rgb_array"))
 np.save(sys.argv[3], frames)
 """
 FORK = """
@@ -93,8 +108,9 @@ def data(model: mujoco.MjModel) -> mujoco.MjData:
 @pytest.fixture
 def fresh_gl(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state of a process that has not rendered yet; the real context is put back afterwards."""
-    monkeypatch.setattr(rendering, "_gl", rendering._GL())
-    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.setattr(opengl, "_gl", opengl._GL())
+    for name in ("MUJOCO_GL", *opengl.DISPLAYS):
+        monkeypatch.delenv(name, raising=False)
 
 
 def shot(renderer: Renderer, model: mujoco.MjModel, data: mujoco.MjData, qpos: Any) -> np.ndarray:
@@ -103,26 +119,94 @@ def shot(renderer: Renderer, model: mujoco.MjModel, data: mujoco.MjData, qpos: A
     return renderer.render(data)
 
 
-def rollout_frames(profile: RenderProfile, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-    renderer = Renderer(model, size=(84, 84), profile=profile)
-    return np.stack([shot(renderer, model, data, qpos) for qpos in STATES])
+class Scene(NamedTuple):
+    """A world's model and camera, the poses (n, k) of a rollout, and whose pixels its frames must have."""
+
+    model: mujoco.MjModel
+    camera: str | int
+    poses: np.ndarray
+    peer: str
+
+    def frames(self, profile: RenderProfile) -> np.ndarray:
+        data, frames = mujoco.MjData(self.model), []
+        renderer = Renderer(self.model, size=(84, 84), camera=self.camera, profile=profile)
+        for pose in self.poses:
+            mujoco.mj_setState(self.model, data, pose, POSE)
+            mujoco.mj_forward(self.model, data)
+            frames.append(renderer.render(data))
+        renderer.close()
+        return np.stack(frames)
 
 
-def test_reference_is_pixel_identical_to_dm_control(model, data, tmp_path: Path, run_python) -> None:
-    data.mocap_pos[0] = (0.1, -0.2, 0.01)
-    np.savez(tmp_path / "states.npz", qpos=STATES, mocap_pos=data.mocap_pos[0])
-    arena = Path(rendering.__file__).parent / "point_mass" / "arena.xml"
-    files = (arena, tmp_path / "states.npz", tmp_path / "frames.npy")
-    run_python(DM_CONTROL, *files, MUJOCO_GL=rendering.gl_backend())
-    expected = np.load(tmp_path / "frames.npy")
-    assert np.array_equal(rollout_frames("reference", model, data), expected)
+def pose_of(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    pose = np.empty(mujoco.mj_stateSize(model, POSE))
+    mujoco.mj_getState(model, data, pose, POSE)
+    return pose
 
 
-def test_fast_is_the_reference_to_the_eye(model, data) -> None:
-    reference = rollout_frames("reference", model, data).astype(np.float64)
-    errors = np.square(rollout_frames("fast", model, data) - reference).mean(axis=(1, 2, 3))
-    psnr = 10 * np.log10(255.0**2 / np.maximum(errors, 1e-12))
-    assert psnr.min() >= 38.0
+def suite_scene(world: str) -> Scene:
+    model = load_model() if world == "point_mass" else suite_model(world)
+    data, rng, poses = mujoco.MjData(model), np.random.default_rng(0), []
+    for index in range(15):
+        for _ in range(10):
+            data.ctrl[:] = rng.uniform(-1.0, 1.0, model.nu)
+            mujoco.mj_step(model, data)
+        if world == "point_mass":  # random forces would keep it in the middle
+            data.qpos[:], data.mocap_pos[0] = STATES[index], (0.1, -0.2, 0.01)
+        poses.append(pose_of(model, data))
+    return Scene(model, 0, np.stack(poses), DM_CONTROL)
+
+
+def reach_scene() -> Scene:
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
+
+    env = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE["reach-v3-goal-observable"](seed=0)
+    observation, _ = env.reset()
+    poses = []
+    for step in range(50):
+        if step % 10 == 0:
+            poses.append(pose_of(env.model, env.data))
+        to_goal = 10.0 * (observation[36:39] - observation[:3])
+        observation, *_ = env.step(np.append(to_goal, 0.0).clip(-1.0, 1.0).astype(np.float32))
+    return Scene(env.model, "corner2", np.stack(poses), GYMNASIUM)
+
+
+@pytest.fixture(scope="module", params=["point_mass", "cheetah", "walker", "meta_world"])
+def scene(request: pytest.FixtureRequest) -> Scene:
+    return reach_scene() if request.param == "meta_world" else suite_scene(request.param)
+
+
+@pytest.fixture(scope="module")
+def reference(scene: Scene) -> np.ndarray:
+    return scene.frames("reference")
+
+
+def test_reference_is_pixel_identical_to_the_peer(scene, reference, tmp_path: Path, run_python) -> None:
+    mujoco.mj_saveModel(scene.model, str(tmp_path / "model.mjb"))
+    np.save(tmp_path / "poses.npy", scene.poses)
+    files = (tmp_path / name for name in ("model.mjb", "poses.npy", "frames.npy"))
+    run_python(scene.peer, *files, POSE, MUJOCO_GL=opengl.gl_backend())
+    assert np.array_equal(reference, np.load(tmp_path / "frames.npy"))
+
+
+def test_fast_is_the_reference_to_the_eye(scene, reference) -> None:
+    error = np.square(scene.frames("fast") - reference.astype(np.float64)).mean()  # over the rollout
+    assert 10 * np.log10(255.0**2 / error) >= 38.0
+
+
+def test_turbo_shows_everything_in_its_place(scene, reference) -> None:
+    """Without shadows the light differs, but each pose has the edges of its own reference, more than of another's."""
+    frames = (scene.frames("turbo"), reference)
+    seen, expected = ([edges(frame) for frame in some[::3]] for some in frames)  # poses well apart
+    alike = np.corrcoef(seen, expected)[: len(seen), len(seen) :]
+    assert alike.diagonal().min() > 0.6
+    assert np.array_equal(alike.argmax(axis=1), np.arange(len(seen)))
+
+
+def edges(frame: np.ndarray) -> np.ndarray:
+    grey = frame.astype(np.float64).mean(axis=2)
+    across, down = np.diff(grey, axis=1)[:-1], np.diff(grey, axis=0)[:, :-1]
+    return np.hypot(across, down).reshape(-1)
 
 
 def test_profiles_are_the_literal_type() -> None:
@@ -248,7 +332,7 @@ def test_unknown_choices_are_refused_in_words(model, refuses, kwargs: dict[str, 
 
 @pytest.mark.usefixtures("fresh_gl")
 def test_without_an_opengl_library_the_refusal_names_the_packages(model, data, monkeypatch, refuses) -> None:
-    monkeypatch.setattr(rendering, "LIBRARIES", {"egl": "libNoEGL.so.1", "osmesa": "libNoOSMesa.so.8"})
+    monkeypatch.setattr(opengl, "LIBRARIES", {"egl": "libNoEGL.so.1", "osmesa": "libNoOSMesa.so.8"})
     wanted = ("libNoEGL.so.1", "apt-get install -y libegl1", "libosmesa6")
     with refuses(*wanted, error=RenderingUnavailableError):
         Renderer(model, size=(32, 32)).render(data)
@@ -259,7 +343,7 @@ def test_a_backend_that_does_not_start_is_named_with_its_reason(model, data, mon
     def broken(backend: str) -> Any:
         raise ImportError(f"no driver for {backend}")
 
-    monkeypatch.setattr(rendering, "_gl_context_class", broken)
+    monkeypatch.setattr(opengl, "_context_class", broken)
     with refuses("no driver for", "apt-get install", "MUJOCO_GL", error=RenderingUnavailableError):
         Renderer(model, size=(32, 32)).render(data)
 
@@ -267,13 +351,13 @@ def test_a_backend_that_does_not_start_is_named_with_its_reason(model, data, mon
 @pytest.mark.usefixtures("fresh_gl")
 def test_osmesa_is_taken_when_only_its_library_is_installed(monkeypatch) -> None:
     installed = {"egl": "libNoEGL.so.1", "osmesa": "libc.so.6"}  # any library that loads
-    monkeypatch.setattr(rendering, "LIBRARIES", installed)
-    assert rendering._chosen_backend() == "osmesa"
+    monkeypatch.setattr(opengl, "LIBRARIES", installed)
+    assert opengl.chosen_backend().backend == "osmesa"
 
 
 @pytest.mark.usefixtures("fresh_gl")
 def test_state_environments_work_without_a_backend(monkeypatch) -> None:
-    monkeypatch.setattr(rendering, "_gl_context_class", None)
+    monkeypatch.setattr(opengl, "_context_class", None)
     with gym.make(ID) as env:
         env.reset(seed=0)
         env.step([0.0, 0.0])
@@ -286,25 +370,49 @@ def test_unknown_mujoco_gl_is_refused_in_words(model, data, monkeypatch, refuses
         Renderer(model, size=(32, 32)).render(data)
 
 
-def test_renderers_and_memory_are_flat_over_200_resets() -> None:
-    def resident() -> int:  # [bytes]
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def resident() -> int:
+    """Memory of this process [bytes]."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
+
+def test_renderers_and_memory_are_flat_over_200_resets() -> None:
     with gym.make(ID, observation="pixels", image_size=32, render_profile="turbo") as env:
         for seed in range(20):
             env.reset(seed=seed)
         gc.collect()
-        renderers, memory = len(rendering._gl.renderers), resident()
+        renderers, memory = len(opengl._gl.users), resident()
         for seed in range(200):
             env.reset(seed=seed)
-        assert len(rendering._gl.renderers) == renderers
+        assert len(opengl._gl.users) == renderers
         assert resident() - memory < 8e6
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_1000_renderers() -> None:
+    plain = mujoco.MjModel.from_xml_string(  # without textures, whose room the allocator keeps for a while
+        "<mujoco><worldbody><camera pos='0 0 1'/><light pos='0 0 1'/><geom size='.1'/></worldbody></mujoco>"
+    )
+    data = mujoco.MjData(plain)
+
+    def open_and_close(count: int) -> None:
+        for _ in range(count):
+            renderer = Renderer(plain, size=(32, 32), profile="fast")
+            renderer.render(data)
+            renderer.close()
+
+    open_and_close(100)
+    gc.collect()
+    renderers, memory = len(opengl._gl.users), resident()
+    open_and_close(1000)
+    gc.collect()
+    assert len(opengl._gl.users) <= renderers
+    assert resident() - memory < 8e6
 
 
 def test_closed_environments_leave_no_renderer_behind() -> None:
     def open_renderers() -> int:
         gc.collect()
-        return sum(renderer._context is not None for renderer in rendering._gl.renderers)
+        return sum(renderer._context is not None for renderer in opengl._gl.users)
 
     before = open_renderers()
     envs = [gym.make(ID, observation="pixels", image_size=32) for _ in range(5)]
