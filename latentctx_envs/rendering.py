@@ -40,6 +40,7 @@ class Quality:
     box_reflection: bool = True  # a pass over the whole scene for each shiny box
     quads: int | None = None  # facets along each side of boxes and planes
     mesh_tolerance: float | None = None  # of simpler meshes [m]
+    least_ball: float = 0.0  # smaller spheres and ellipsoids are drawn this wide [pixels]
 
 
 QUALITIES: dict[str, Quality] = {
@@ -54,7 +55,14 @@ QUALITIES: dict[str, Quality] = {
         mesh_tolerance=0.002,
     ),
     "turbo": Quality(
-        slices=12, stacks=6, quads=1, samples=0, shadow=False, reflection=False, mesh_tolerance=0.006
+        slices=12,
+        stacks=6,
+        quads=1,
+        samples=0,
+        shadow=False,
+        reflection=False,
+        mesh_tolerance=0.006,
+        least_ball=4.0,  # without anti-aliasing a smaller one jumps from pixel to pixel
     ),
 }
 
@@ -120,6 +128,8 @@ class Renderer:
             quality.numquads = self._quality.quads
         if not self._quality.box_reflection:
             _dull_boxes(adapted)
+        if self._quality.least_ball:
+            _enlarge_balls(adapted, self._camera_id, self._quality.least_ball / self.height)
         if self._quality.samples is not None:
             quality.offsamples = self._quality.samples
         adapted.vis.global_.offwidth, adapted.vis.global_.offheight = self.width, self.height
@@ -212,6 +222,27 @@ def _widen_round_geoms(model: mujoco.MjModel, before: int, after: int) -> None:
     }
     for kind, columns in radii.items():
         model.geom_size[model.geom_type == kind, columns] *= np.sinc(1 / before) / np.sinc(1 / after)
+
+
+def _enlarge_balls(model: mujoco.MjModel, camera: int, share: float) -> None:
+    """Draw balls no narrower than a share of the picture's height, seen from where they are at the start.
+
+    A ball of a pixel or two leaves no trace of where between the pixels it is, and hardly any gradient to find it by;
+    longer things have their length for that.
+    """
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_camlight(model, data)
+    view = data.cam_xmat[camera].reshape(3, 3)[:, 2]  # from what is seen towards the camera
+    depths = np.maximum((data.cam_xpos[camera] - data.geom_xpos) @ view, 0.0)
+    extent = model.cam_fovy[camera]  # [degrees], or [m] of a camera without perspective
+    flat = bool(model.cam_orthographic[camera])
+    heights = np.full_like(depths, extent) if flat else 2 * depths * np.tan(np.radians(extent) / 2)
+    balls = np.isin(model.geom_type, (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_ELLIPSOID))
+    least = np.where(balls, share * heights / 2.0, 0.0)
+    widest = np.maximum(model.geom_size.max(axis=1), np.finfo(np.float64).tiny)
+    model.geom_size *= np.maximum(least / widest, 1.0)[:, None]
 
 
 def _dull_boxes(model: mujoco.MjModel) -> None:

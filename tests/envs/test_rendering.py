@@ -427,3 +427,24 @@ def test_closed_environments_leave_no_renderer_behind() -> None:
 def test_interpreter_exits_silently_with_open_renderers(run_python) -> None:
     done = run_python(LEAVE_OPEN)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_turbo_draws_small_balls_wide_enough_to_be_placed() -> None:
+    model = load_model()
+    pictures = {}
+    for profile in ("fast", "turbo"):
+        renderer = Renderer(model, size=(48, 48), profile=profile)
+        pictures[profile] = renderer.render(posed(model, (0.1, 0.1))).astype(int)
+        away = renderer.render(posed(model, (-0.2, -0.2))).astype(int)
+        changed = np.abs(pictures[profile] - away).sum(axis=-1)[:24, 24:] > 60  # the corner of the first pose
+        pictures[profile] = changed.sum()
+        renderer.close()
+    assert pictures["fast"] < 8  # the ball is a pixel and a half wide
+    assert 9 <= pictures["turbo"] <= 20  # four pixels
+
+
+def posed(model: mujoco.MjModel, place: tuple[float, float]) -> mujoco.MjData:
+    data = mujoco.MjData(model)
+    data.qpos[:] = place
+    mujoco.mj_forward(model, data)
+    return data
