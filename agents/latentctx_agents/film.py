@@ -24,7 +24,7 @@ def film(policy: FinetunedPolicy, title: str, *, seed: int = EVALUATION_SEED) ->
     if card.view is None or policy.encoder is None:
         env = gym.make(card.env_id, observation="position", **shown)
     else:
-        env = gym.make(card.env_id, observation="pixels", **vars(card.view), **shown)
+        env = gym.make(card.env_id, observation="pixels", **card.view.arguments(), **shown)
         env = EncodeObservation(env, policy.encoder)
     reset = {"seed": seed, "options": {"context": card.context}}
     frames, success = [], False

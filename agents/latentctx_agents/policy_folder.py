@@ -61,7 +61,7 @@ class FinetunedPolicy:
         view = self.card.view
         if view is None or self.encoder is None:
             return gym.make_vec(self.card.env_id, num_envs=num_envs, observation="position")
-        settings = {"observation": "pixels", "num_workers": num_workers, **asdict(view)}
+        settings = {"observation": "pixels", "num_workers": num_workers, **view.arguments()}
         env = gym.make_vec(self.card.env_id, num_envs=num_envs, **settings)
         return VectorEncodeObservation(env, self.encoder)
 

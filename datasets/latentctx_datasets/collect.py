@@ -1,11 +1,7 @@
 """Build a dataset from its recipe, or export one with pixels."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import gymnasium as gym
 import minari
@@ -13,18 +9,18 @@ import numpy as np
 from minari.data_collector import EpisodeBuffer
 from tqdm import tqdm
 
-import latentctx_envs
 from latentctx_datasets import library
-from latentctx_datasets.demonstrators import make_demonstrator
+from latentctx_datasets.demonstrators import Draws, make_demonstrator
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes import RECIPES, Plan, Recipe
-from latentctx_datasets.replay import View, latent_env, replay
-from latentctx_envs.env import LatentContextEnv
+from latentctx_datasets.replay import View, replay, view_env
+from latentctx_datasets.writing import Record, write
 from latentctx_envs.rendering import RenderProfile
-from latentctx_envs.rollout import Policy, rollout
+from latentctx_envs.rollout import Step, rollout
+from latentctx_envs.vector_env import LatentContextVectorEnv
 
-PINNED = ("mujoco", "dm_control", "gymnasium")  # versions that decide the physics
-CONTACT = "the issue tracker of latentctx-envs"
+EPISODE_METADATA = ("context_json", "split", "success", "demonstrator", "snapshot")
+BATCH = 64  # episodes that are simulated side by side; an episode does not depend on it
 
 
 def build(dataset_id: str, *, force: bool = False) -> str:
@@ -38,97 +34,112 @@ def build(dataset_id: str, *, force: bool = False) -> str:
 
     Raises:
         DatasetError: no such recipe, or the dataset that is there is damaged.
+        ValueError: its demonstrator is not trained yet; the message names the command.
     """
     recipe = RECIPES.get(library.check_id(dataset_id))
     if recipe is None:
         raise DatasetError(f"no recipe for {dataset_id!r}; known are {', '.join(RECIPES)}.")
     if library.is_local(dataset_id) and not force:
         return library.verify(dataset_id)
-    plans = tqdm(list(recipe.plans()), desc=f"collect {dataset_id}", unit="ep", delay=1)
-    env = gym.make(recipe.env_id)
-    base, policy = latent_env(env), make_demonstrator(recipe.demonstrator)
-    records = [collect_episode(env, base, policy, plan, index) for index, plan in enumerate(plans)]
-    metadata = {
-        "algorithm_name": recipe.demonstrator,
-        "description": recipe.description,
-        "ref_max_score": float(np.mean([np.sum(buffer.rewards) for buffer, _ in records])),
-        "ref_min_score": 0.0,
-    }
-    command = f"latentctx data build {dataset_id}"
-    digest = write(dataset_id, iter(records), env=env, command=command, metadata=metadata)
-    env.close()
+    for name in recipe.demonstrators:
+        make_demonstrator(name)  # refuses before anything is simulated
+    metadata = {"algorithm_name": ", ".join(recipe.demonstrators), "description": recipe.description}
+    with gym.make(recipe.env_id, **recipe.env_kwargs) as env:
+        digest = write(
+            dataset_id,
+            collect(recipe),
+            env=env,
+            command=f"latentctx data build {dataset_id}",
+            metadata=metadata,
+            max_return=recipe.max_return,
+        )
     return digest
 
 
-Record = tuple[EpisodeBuffer, dict[str, Any]]  # an episode and its metadata
+def collect(recipe: Recipe) -> Iterator[Record]:
+    """Play the planned episodes, some side by side, and yield them in order."""
+    plans = list(recipe.plans())
+    with tqdm(total=len(plans), desc=f"collect {recipe.id}", unit="ep", delay=1) as bar:
+        for first, batch in batches(plans):
+            yield from play(recipe, batch, first)
+            bar.update(len(batch))
 
 
-def collect_episode(
-    env: gym.Env[Any, Any], base: LatentContextEnv, policy: Policy, plan: Plan, index: int
-) -> Record:
-    """Roll out one planned episode and record every physics state on the way."""
-    options = {"context": plan.context.to_dict()}
-    reset = {"seed": plan.seed, "options": dict(options)}
-    steps = list(rollout(env, policy, [reset], watch=base.physics_state))
-    successes = [steps[0].info["success"], *(step.next_info["success"] for step in steps)]
-    states = [steps[0].seen, *(step.next_seen for step in steps)]
-    observations = [steps[0].observation, *(step.next_observation for step in steps)]
+def batches(plans: Sequence[Plan]) -> Iterator[tuple[int, list[Plan]]]:
+    """Neighbours that the same policy plays, at most `BATCH`, each with the number of its first episode."""
+    first = 0
+    for number in range(1, len(plans) + 1):
+        following = plans[number] if number < len(plans) else None
+        same = following is not None and _player(following) == _player(plans[first])
+        if not same or number - first == BATCH:
+            yield first, list(plans[first:number])
+            first = number
+
+
+def _player(plan: Plan) -> tuple[str | None, int | None]:
+    return plan.demonstrator, plan.snapshot
+
+
+def play(recipe: Recipe, plans: Sequence[Plan], first: int = 0) -> Iterator[Record]:
+    """Roll out planned episodes side by side and record every physics state on the way.
+
+    Args:
+        recipe: the world, and who plays if the plans do not say.
+        plans: what one policy plays.
+        first: number of the first episode.
+    """
+    env = gym.make_vec(recipe.env_id, num_envs=len(plans), **recipe.env_kwargs)
+    assert isinstance(env, LatentContextVectorEnv)
+    name, snapshot = plans[0].demonstrator or recipe.demonstrator, plans[0].snapshot
+    policy = make_demonstrator(name) if snapshot is None else make_demonstrator(name, snapshot=snapshot)
+    if isinstance(policy, Draws):
+        policy.begin(env.single_action_space, [plan.seed for plan in plans])  # type: ignore[arg-type]
+    options = {"context": [plan.context.to_dict() for plan in plans]}
+    reset = {"seed": [plan.seed for plan in plans], "options": options}
+    arrays = _by_episode(list(rollout(env, policy, [reset], watch=env.physics_states)))
+    env.close()
+    for index, plan in enumerate(plans):
+        yield _record(plan, name, first + index, {key: value[index] for key, value in arrays.items()})
+
+
+def _by_episode(steps: Sequence[Step]) -> dict[str, np.ndarray]:
+    """Everything that N episodes recorded, (N, T, ...) or, with the last observation, (N, T + 1, ...)."""
+    start = steps[0]
+    sequences = {
+        "observations": [start.observation, *(step.next_observation for step in steps)],
+        "states": [start.seen, *(step.next_seen for step in steps)],
+        "successes": [start.info["success"], *(step.next_info["success"] for step in steps)],
+        "actions": [step.action for step in steps],
+        "rewards": [step.reward for step in steps],
+        "terminations": [step.terminated for step in steps],
+        "truncations": [step.truncated for step in steps],
+        "active": [step.active for step in steps],
+    }
+    return {name: np.stack(values, axis=1) for name, values in sequences.items()}
+
+
+def _record(plan: Plan, demonstrator: str, number: int, arrays: dict[str, np.ndarray]) -> Record:
+    """One episode: the steps until it ended, not those in which it waited for its neighbours."""
+    length = int(arrays["active"].sum())
+    successes = arrays["successes"][: length + 1]
     buffer = EpisodeBuffer(
-        id=index,
+        id=number,
         seed=plan.seed,
-        options=options,
-        observations=np.stack(observations),  # type: ignore[arg-type]
-        actions=np.stack([step.action for step in steps]),  # type: ignore[arg-type]
-        rewards=[step.reward for step in steps],
-        terminations=[step.terminated for step in steps],
-        truncations=[step.truncated for step in steps],
-        infos={"physics_state": np.stack(states), "success": np.asarray(successes)},
+        options={"context": plan.context.to_dict()},
+        observations=arrays["observations"][: length + 1],  # type: ignore[arg-type]
+        actions=arrays["actions"][:length],  # type: ignore[arg-type]
+        rewards=arrays["rewards"][:length],  # type: ignore[arg-type]
+        terminations=arrays["terminations"][:length],  # type: ignore[arg-type]
+        truncations=arrays["truncations"][:length],  # type: ignore[arg-type]
+        infos={"physics_state": arrays["states"][: length + 1], "success": successes},
     )
     extra = {
         "context_json": json.dumps(plan.context.to_dict()),
         "split": plan.split,
-        "success": any(successes),
+        "success": bool(successes.any()),
+        "demonstrator": demonstrator,
     }
-    return buffer, extra
-
-
-def write(
-    dataset_id: str,
-    records: Iterator[Record],
-    *,
-    env: gym.Env[Any, Any],
-    command: str,
-    metadata: dict[str, Any],
-) -> str:
-    """Write episodes as a Minari dataset and move it to its place once it is whole; its content hash."""
-    extras: list[dict[str, Any]] = []
-
-    def buffers() -> Iterator[EpisodeBuffer]:
-        for buffer, extra in records:
-            extras.append(extra)
-            yield buffer
-
-    with library.staging(dataset_id) as folder:
-        with library.minari_root(folder):
-            dataset = minari.create_dataset_from_buffers(
-                dataset_id,
-                buffers(),  # type: ignore[arg-type]  # Minari only iterates
-                env=env,
-                eval_env=env.spec,
-                author={"The LatentCtx authors"},
-                author_email={CONTACT},
-                code_permalink=f"latentctx-envs=={latentctx_envs.__version__}: {command}",
-                requirements=[f"{name}=={version(name)}" for name in PINNED],
-                jpeg_encoding=False,
-                **metadata,
-            )
-            dataset.storage.update_episode_metadata(extras)
-            digest = library.content_hash(dataset)
-            dataset.storage.update_metadata(
-                {"content_hash": digest, "latentctx_version": latentctx_envs.__version__}
-            )
-        library.adopt(folder / dataset_id, dataset_id)
-    return digest
+    return buffer, extra if plan.snapshot is None else {**extra, "snapshot": plan.snapshot}
 
 
 def export_pixels(
@@ -155,7 +166,7 @@ def export_pixels(
     if library.is_local(target):
         raise DatasetError(f"{target} is already in {library.root()}: move it away or choose another id.")
     view = View(image_size=pixels, render_profile=profile)
-    with library.recover(source, observation="pixels", **asdict(view)) as env:
+    with view_env(source, view) as env:
         write(
             target,
             _with_pixels(source, view),
@@ -164,9 +175,8 @@ def export_pixels(
             metadata={
                 "algorithm_name": source.storage.metadata["algorithm_name"],
                 "description": f"{dataset_id} with {pixels} px frames, render profile {profile!r}.",
-                "ref_max_score": source.storage.metadata["ref_max_score"],
-                "ref_min_score": source.storage.metadata["ref_min_score"],
             },
+            max_return=float(source.storage.metadata["ref_max_score"]),
         )
     return target
 
@@ -189,29 +199,4 @@ def _with_pixels(source: minari.MinariDataset, view: View) -> Iterator[Record]:
             truncations=list(episode.truncations),
             infos=dict(episode.infos),
         )
-        yield buffer, {key: extra[key] for key in ("context_json", "split", "success")}
-
-
-def write_card(recipe: Recipe, directory: Path) -> Path:
-    """Write the dataset's card `<directory>/<id with dashes>.md` from what the dataset holds; its path."""
-    facts = library.info(recipe.id)
-    path = directory / f"{recipe.id.replace('/', '-')}.md"
-    rate = facts["success_rate"]
-    path.write_text(
-        f"""# {recipe.id}
-
-{recipe.description}
-
-| | |
-|---|---|
-| environment | `{recipe.env_id}`, state observations; pixels are derived from the stored physics states |
-| demonstrator | `{recipe.demonstrator}` |
-| episodes | {facts["episodes"]} ({facts["steps"]} steps, {facts["contexts"]} contexts) |
-| success | {rate:.3f} of the episodes; failures are kept and flagged |
-| size | {facts["megabytes"]} MB |
-| content hash | `{facts["content_hash"]}` |
-| made with | {", ".join(f"{name} {version(name)}" for name in PINNED)} |
-| command | `latentctx data build {recipe.id}` |
-"""
-    )
-    return path
+        yield buffer, {key: extra[key] for key in EPISODE_METADATA if key in extra}

@@ -185,7 +185,7 @@ def content_hash(dataset: minari.MinariDataset) -> str:
             array = np.ascontiguousarray(value)
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(array.tobytes())
-        digest.update(f"{int(extra['seed'])} {extra['context_json']} {extra['split']}".encode())
+        digest.update(f"{extra.get('seed')} {extra['context_json']} {extra['split']}".encode())
     return digest.hexdigest()
 
 

@@ -17,12 +17,19 @@ from latentctx_envs.rendering import RenderProfile
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """From where and how frames are rendered; the fields are keyword arguments of the environment."""
+    """From where and how frames are rendered."""
 
-    image_size: int = 84  # [pixels] side of the square frame
+    image_size: int = 84  # [pixels] side of the square frame (AIME: 64)
     camera: str | int = 0  # name or index
     render_profile: RenderProfile = "fast"  # "reference", "fast" or "turbo"
-    goal_visible: bool = False  # draw the context: the observable-context control
+    goal_visible: bool = False  # draw the context: the observable-context control; point mass only
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of an environment that shows this view."""
+        given = asdict(self)
+        if not self.goal_visible:
+            del given["goal_visible"]  # worlds without a goal do not know it
+        return given
 
 
 def latent_env(env: gym.Env[Any, Any]) -> LatentContextEnv:
@@ -37,18 +44,34 @@ def latent_env(env: gym.Env[Any, Any]) -> LatentContextEnv:
     return base
 
 
-def replay(dataset: minari.MinariDataset, view: View, episodes: Iterable[int]) -> Iterator[np.ndarray]:
+def view_env(dataset: minari.MinariDataset, view: View) -> gym.Env[Any, Any]:
+    """The dataset's environment with frames of this view as observations.
+
+    Raises:
+        DatasetError: the view shows a context that the world cannot draw, or the environment is foreign.
+    """
+    if view.goal_visible and not latent_env(library.recover(dataset)).task.context_geoms:
+        raise DatasetError(
+            f"goal_visible=True: the world of {dataset.id} has nothing that shows its context."
+        )
+    return library.recover(dataset, observation="pixels", **view.arguments())
+
+
+def replay(
+    dataset: minari.MinariDataset, view: View, episodes: Iterable[int], *, every: int = 1
+) -> Iterator[np.ndarray]:
     """Yield the frames of each episode, uint8 (T + 1, h, w, 3), the last observation included.
 
     Args:
         dataset: a dataset of this project.
         view: size, camera and profile.
         episodes: indices of the episodes.
+        every: render observations 0, every, 2 every, ... only.
 
     Raises:
         DatasetError: the dataset stores no physics states or names a foreign environment.
     """
-    env = latent_env(library.recover(dataset, observation="pixels", **asdict(view)))
+    env = latent_env(view_env(dataset, view))
     indices = list(episodes)
     extras = dataset.storage.get_episode_metadata(indices)
     for index, extra in zip(indices, extras, strict=True):
@@ -56,5 +79,5 @@ def replay(dataset: minari.MinariDataset, view: View, episodes: Iterable[int]) -
         if infos is None or "physics_state" not in infos or "context_json" not in extra:
             raise DatasetError(f"{dataset.id} stores no physics states: pixels cannot be derived from it.")
         context = json.loads(extra["context_json"])
-        yield np.stack([env.frame(state, context) for state in infos["physics_state"]])
+        yield np.stack([env.frame(state, context) for state in infos["physics_state"][::every]])
     env.close()

@@ -15,6 +15,7 @@ class Sequences(NamedTuple):
         pixels            o_t     o_t+1   ...  o_t+T-1
         actions           a_t     a_t+1   ...  a_t+T-1     actions[:, i] leads from pixels[:, i] to the next
         previous_actions  a_t-1   a_t     ...  a_t+T-2     previous_actions[:, i] led to pixels[:, i]
+        rewards           r_t     r_t+1   ...  r_t+T-1     rewards[:, i] is what actions[:, i] earned
 
     No action leads to the first observation of an episode or leaves its last one: zeros.
     """
@@ -23,6 +24,7 @@ class Sequences(NamedTuple):
     observations: np.ndarray  # float32 (b, T, d), states
     actions: np.ndarray  # float32 (b, T, a)
     previous_actions: np.ndarray  # float32 (b, T, a)
+    rewards: np.ndarray  # float32 (b, T)
     is_first: np.ndarray  # bool (b, T), true at the first observation of an episode
     is_last: np.ndarray  # bool (b, T), true at the last one
 
@@ -61,6 +63,7 @@ class SequenceSampler:
         self._batch_size, self._length = batch_size, length
         self._frames = np.asarray(store.frames) if pixels else None
         self._observations, self._actions = np.asarray(store.observations), np.asarray(store.actions)
+        self._rewards = np.asarray(store.rewards)
         windows = frames - length + 1
         self._begin = runs(starts, windows)
         self._first = np.repeat(starts, windows)  # index of the episode's first frame
@@ -90,7 +93,9 @@ class SequenceSampler:
         take(self._observations, rows, batch.observations)
         take(self._actions, rows, batch.actions)
         take(self._actions, rows - 1, batch.previous_actions)
+        take(self._rewards, rows, batch.rewards)
         batch.actions[batch.is_last] = 0.0
+        batch.rewards[batch.is_last] = 0.0
         batch.previous_actions[batch.is_first] = 0.0
         if self._frames is not None and batch.pixels is not None:
             for window, row in zip(batch.pixels, begin.tolist(), strict=True):
@@ -105,6 +110,7 @@ class SequenceSampler:
             form["pixels"] = ((*window, *self._frames.shape[1:]), self._frames.dtype)
         form["observations"] = ((*window, *self._observations.shape[1:]), self._observations.dtype)
         form |= {"actions": actions, "previous_actions": actions}
+        form["rewards"] = (window, self._rewards.dtype)
         return form | {name: (window, np.dtype(bool)) for name in ("is_first", "is_last")}
 
 

@@ -5,6 +5,7 @@ One folder per (dataset content, frame size, camera, profile, physics version) u
 
     frame     f      0 1 2 ... T0 | T0+1 ...
     actions   f      a a a ... 0  | a ...        actions[f] leads from frame f to f+1; the row of a last frame is 0
+    rewards   f      r r r ... 0  | r ...        rewards[f] is what actions[f] earned
 """
 
 import json
@@ -17,15 +18,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import minari
 import numpy as np
 
 from latentctx_datasets import library, mapped
 from latentctx_datasets.mapped import cache_root
 from latentctx_datasets.replay import View, latent_env, replay
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CHUNK = 25  # episodes rendered by a worker at a time; a killed build loses at most the chunks in flight
-ARRAYS = ("frames", "observations", "actions", "starts", "lengths", "contexts")
+ARRAYS = ("frames", "observations", "actions", "rewards", "starts", "lengths", "contexts")
 KIND = mapped.Kind(
     name="pixel store",
     arrays=ARRAYS,
@@ -35,12 +37,13 @@ KIND = mapped.Kind(
 
 
 class PixelStore:
-    """Frames, actions and states of a dataset as memory-mapped arrays; open one with `open_store`.
+    """Frames, states, actions and rewards of a dataset as memory-mapped arrays; open one with `open_store`.
 
     Attributes:
         frames: uint8 (f, h, w, 3), memory-mapped.
         observations: float32 (f, d), state observations.
         actions: float32 (f, a), zero where a frame has no successor.
+        rewards: float32 (f,), zero where a frame has no successor.
         starts: int64 (e,), index of each episode's first frame.
         lengths: int64 (e,), number of actions of each episode (it has one frame more).
         contexts: float32 (e, c), privileged.
@@ -53,7 +56,15 @@ class PixelStore:
         self.dataset_id: str = manifest["dataset_id"]
         self.view = View(**manifest["view"])
         arrays = mapped.open_arrays(path, KIND)
-        self.frames, self.observations, self.actions, self.starts, self.lengths, self.contexts = arrays
+        (
+            self.frames,
+            self.observations,
+            self.actions,
+            self.rewards,
+            self.starts,
+            self.lengths,
+            self.contexts,
+        ) = arrays
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -123,20 +134,26 @@ def _render_chunk(job: tuple[str, str, dict[str, Any], int, int]) -> tuple[int, 
 
 def _write_small_arrays(dataset_id: str, directory: Path) -> np.ndarray:
     dataset = library.load(dataset_id)
-    episodes = list(dataset.iterate_episodes())
-    extras = dataset.storage.get_episode_metadata(dataset.episode_indices)
-    kind = latent_env(library.recover(dataset)).task.context_type
-    lengths = np.array([len(episode.rewards) for episode in episodes], np.int64)
-    padding = np.zeros_like(episodes[0].actions[:1])
+    observations, actions, rewards = [], [], []
+    for episode in dataset.iterate_episodes():
+        observations.append(episode.observations)
+        actions += [episode.actions, np.zeros_like(episode.actions[:1])]
+        rewards += [np.asarray(episode.rewards, np.float32), np.zeros(1, np.float32)]
+    lengths = np.array([len(part) - 1 for part in observations], np.int64)
     arrays = {
-        "observations": np.concatenate([episode.observations for episode in episodes]),
-        "actions": np.concatenate([part for e in episodes for part in (e.actions, padding)]),
+        "observations": np.concatenate(observations),
+        "actions": np.concatenate(actions),
+        "rewards": np.concatenate(rewards),
         "starts": np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]).astype(np.int64),
         "lengths": lengths,
-        "contexts": np.stack(
-            [kind.from_dict(json.loads(extra["context_json"])).as_array() for extra in extras]
-        ),
+        "contexts": _contexts(dataset),
     }
     for name, array in arrays.items():
         np.save(directory / f"{name}.npy", array, allow_pickle=False)
     return lengths
+
+
+def _contexts(dataset: minari.MinariDataset) -> np.ndarray:
+    kind = latent_env(library.recover(dataset)).task.context_type
+    extras = dataset.storage.get_episode_metadata(dataset.episode_indices)
+    return np.stack([kind.from_dict(json.loads(extra["context_json"])).as_array() for extra in extras])

@@ -3,55 +3,69 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
 from latentctx_datasets import PixelStore, View, collect, library
-from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.mapped import MANIFEST
-from latentctx_datasets.recipes import RECIPES, Recipe, _train_plans
-from latentctx_datasets.replay import latent_env
+from latentctx_datasets.recipes import RECIPES, Plan, Recipe
+from latentctx_datasets.recipes.point_mass import train_plans
 from latentctx_datasets.store import ARRAYS, FORMAT_VERSION
+from latentctx_envs.locomotion.context import WalkerContext
 
 TINY = Recipe(
     id="latentctx/point-mass/tiny-v0",
     env_id="LatentCtx-PointMass-v0",
     demonstrator="point-mass-expert",
-    plans=_train_plans(4),
+    plans=train_plans(4),
     description="Four episodes.",
 )
-UNEVEN_ID = "latentctx/point-mass/uneven-v0"  # episodes that end at the first success
+UNEVEN = replace(
+    TINY,
+    id="latentctx/point-mass/uneven-v0",
+    env_kwargs={"terminate_on_success": True},
+    description="Episodes that end at the first success.",
+)
+
+
+def _walks() -> Iterator[Plan]:
+    for task, seed in (("walk", 0), ("walk", 1), ("stand", 2)):
+        yield Plan(context=WalkerContext(task=task), seed=seed, split="all")
+
+
+WALKER = Recipe(
+    id="latentctx/walker/tiny-v0",
+    env_id="LatentCtx-Walker-v0",
+    env_kwargs={"action_repeat": 2, "max_episode_steps": 6, "reward_mode": "last_substep"},
+    demonstrator="random",
+    plans=_walks,
+    description="Two short walks and a stand.",
+)
 
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has its own Minari folder and its own cache, and knows the tiny recipe."""
+    """Each test has its own Minari folder and its own cache, and knows the tiny recipes."""
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     monkeypatch.setenv("LATENTCTX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(RECIPES, TINY.id, TINY)
+    monkeypatch.setitem(RECIPES, WALKER.id, WALKER)
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Minari folder with the tiny and the uneven dataset, never to be changed."""
+    """A Minari folder with the tiny datasets and the uneven one, never to be changed."""
     folder = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINARI_DATASETS_PATH", str(folder))
-        patch.setitem(RECIPES, TINY.id, TINY)
-        collect.build(TINY.id)
-        with gym.make(TINY.env_id, terminate_on_success=True) as env:
-            base, expert = latent_env(env), make_demonstrator(TINY.demonstrator)
-            records = [
-                collect.collect_episode(env, base, expert, plan, i) for i, plan in enumerate(TINY.plans())
-            ]
-            scores = {"ref_max_score": 1.0, "ref_min_score": 0.0}
-            metadata = {"algorithm_name": TINY.demonstrator, "description": "Uneven.", **scores}
-            collect.write(UNEVEN_ID, iter(records), env=env, command="pytest", metadata=metadata)
+        for recipe in (TINY, UNEVEN, WALKER):
+            patch.setitem(RECIPES, recipe.id, recipe)
+            collect.build(recipe.id)
     yield folder
 
 
@@ -63,9 +77,21 @@ def tiny_recipe() -> Recipe:
 
 @pytest.fixture
 def tiny(built: Path) -> str:
-    """Id of the tiny dataset, copied into the test's Minari folder (the uneven one beside it)."""
+    """Id of the tiny point-mass dataset, copied into the test's Minari folder (the others beside it)."""
     shutil.copytree(built, library.root(), dirs_exist_ok=True)
     return TINY.id
+
+
+@pytest.fixture
+def walker_recipe() -> Recipe:
+    """The recipe of the tiny walker dataset: three episodes of two tasks, in the world of all tasks."""
+    return WALKER
+
+
+@pytest.fixture
+def walker(tiny: str) -> str:
+    """Id of the tiny walker dataset in the test's Minari folder."""
+    return WALKER.id
 
 
 @pytest.fixture
@@ -76,13 +102,14 @@ def tiny_view() -> View:
 
 @pytest.fixture
 def numbered_store(tmp_path: Path) -> PixelStore:
-    """A store on disk whose frame f and action f hold the number f; episodes of 3, 1, 7 and 5 actions."""
+    """A store on disk whose frame f and action f hold the number f, reward f its half; episodes of 3, 1, 7 and 5 actions."""
     lengths = np.array([3, 1, 7, 5])
     numbers = np.arange(20)
     arrays = {
         "frames": np.broadcast_to(numbers[:, None, None, None], (20, 5, 5, 3)).astype(np.uint8),
         "observations": numbers[:, None].astype(np.float32),
         "actions": np.stack([numbers, -numbers], axis=-1).astype(np.float32),
+        "rewards": numbers.astype(np.float32) / 2,
         "starts": np.array([0, 4, 6, 14]),
         "lengths": lengths,
         "contexts": np.zeros((4, 2), np.float32),

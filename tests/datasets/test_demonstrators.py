@@ -6,9 +6,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
+from gymnasium.utils.seeding import np_random
 
 import latentctx_envs  # noqa: F401  # registers the ids
-from latentctx_datasets.demonstrators import make_demonstrator
+from latentctx_datasets.demonstrators import Draws, is_ready, make_demonstrator, snapshot_count
 from latentctx_datasets.demonstrators.point_mass import PointMassExpert
 from latentctx_envs.point_mass.context import split_goals
 from latentctx_envs.rollout import rollout
@@ -67,3 +69,53 @@ def test_expert_succeeds_in_86_percent_of_the_pretraining_goals() -> None:
 def test_an_unknown_demonstrator_is_refused_with_the_known_ones(refuses: Callable[..., Any]) -> None:
     with refuses("point-mass-expert", "'nobody'"):
         make_demonstrator("nobody")
+
+
+@pytest.fixture
+def random_player() -> Callable[..., np.ndarray]:
+    """`random_player(seeds, steps)`: actions, float32 (steps, N, 2), between -1 and 3."""
+
+    def play(seeds: list[int], steps: int) -> np.ndarray:
+        player = make_demonstrator("random")
+        assert isinstance(player, Draws)
+        player.begin(spaces.Box(-1.0, 3.0, (2,)), seeds)
+        return np.stack([player(None, {}) for _ in range(steps)])
+
+    return play
+
+
+def test_random_actions_fill_the_action_space_evenly(random_player: Callable[..., np.ndarray]) -> None:
+    actions = random_player([0, 1], 5000)
+    assert actions.shape == (5000, 2, 2) and actions.dtype == np.float32
+    assert actions.min() >= -1.0 and actions.max() <= 3.0
+    counts, _ = np.histogram(actions, bins=10, range=(-1.0, 3.0))
+    assert np.abs(counts - 2000).max() < 5 * np.sqrt(2000)
+
+
+def test_random_actions_of_an_episode_depend_on_its_seed_alone(
+    random_player: Callable[..., np.ndarray],
+) -> None:
+    together, alone = random_player([3, 4, 5], 6), random_player([4], 6)
+    np.testing.assert_array_equal(together[:, 1], alone[:, 0])
+    assert (together[:, 0] != together[:, 1]).all()
+
+
+def test_random_actions_are_not_the_draws_of_an_environment_of_the_same_seed(
+    random_player: Callable[..., np.ndarray],
+) -> None:
+    rng, _ = np_random(3)
+    assert (random_player([3], 1)[0, 0] != (4.0 * rng.random(2) - 1.0).astype(np.float32)).all()
+
+
+def test_a_player_that_draws_is_refused_without_seeds() -> None:
+    with pytest.raises(RuntimeError, match="call begin"):
+        make_demonstrator("random")(None, {})
+
+
+def test_snapshots_of_a_demonstrator_that_was_not_trained_are_refused(refuses: Callable[..., Any]) -> None:
+    with refuses("'random' was not trained"):
+        snapshot_count("random")
+
+
+def test_players_without_weights_are_always_ready() -> None:
+    assert is_ready("random") and is_ready("point-mass-expert")

@@ -75,6 +75,8 @@ def test_rows_of_a_store_are_the_datasets_with_one_row_more_than_actions_an_epis
         np.testing.assert_array_equal(store.observations[rows], episode.observations)
         np.testing.assert_array_equal(store.actions[rows][:-1], episode.actions)
         np.testing.assert_array_equal(store.actions[rows][-1], 0.0)
+        np.testing.assert_array_equal(store.rewards[rows][:-1], episode.rewards.astype(np.float32))
+        assert store.rewards[rows][-1] == 0.0
 
 
 def test_frame_f_and_action_f_lead_to_frame_f_plus_1(tiny: str, store: PixelStore) -> None:

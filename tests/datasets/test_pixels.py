@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def test_derived_pixels_are_what_the_live_environment_showed(
 ) -> None:
     dataset = load(tiny)
     episode, extra = dataset[1], next(iter(dataset.storage.get_episode_metadata([1])))
-    env = gym.make(tiny_recipe.env_id, observation="pixels", **asdict(VIEWS[name]))
+    env = gym.make(tiny_recipe.env_id, observation="pixels", **VIEWS[name].arguments())
     shown = [env.reset(seed=extra["seed"], options={"context": json.loads(extra["context_json"])})[0]]
     shown += [env.step(action)[0] for action in episode.actions]
     (derived,) = replay(dataset, VIEWS[name], [1])

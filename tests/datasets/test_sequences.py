@@ -29,6 +29,7 @@ def test_batches_have_the_documented_shapes_and_types(numbered_store: PixelStore
     assert (batch.observations.shape, batch.observations.dtype) == ((6, 4, 1), np.float32)
     for actions in (batch.actions, batch.previous_actions):
         assert (actions.shape, actions.dtype) == ((6, 4, 2), np.float32)
+    assert (batch.rewards.shape, batch.rewards.dtype) == ((6, 4), np.float32)
     for mask in (batch.is_first, batch.is_last):
         assert (mask.shape, mask.dtype) == ((6, 4), bool)
 
@@ -53,6 +54,12 @@ def test_actions_lead_to_the_next_observation_and_previous_ones_led_to_this(
         batch.previous_actions[..., 0], np.where(np.isin(rows, STARTS), 0, rows - 1)
     )
     np.testing.assert_array_equal(batch.previous_actions[:, 1:], batch.actions[:, :-1])
+
+
+def test_rewards_are_those_of_the_actions_beside_them(numbered_store: PixelStore) -> None:
+    batch = sampler_of(numbered_store).sample()
+    rows = rows_of(batch)
+    np.testing.assert_array_equal(batch.rewards, np.where(np.isin(rows, ENDS), 0, rows / 2))
 
 
 def test_masks_tell_the_ends_of_an_episode(numbered_store: PixelStore) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from latentctx_datasets import RECIPES, collect, library
+from latentctx_datasets import RECIPES, Recipe, cards, collect, demonstrators, library
 from latentctx_envs.rendering import RenderProfile
 
 Id = tyro.conf.Positional[str]
@@ -54,6 +54,37 @@ class Export:
 
 
 @dataclass(frozen=True, kw_only=True)
+class View:
+    """Render a contact sheet (PNG) of some episodes and a GIF for each task."""
+
+    id: Id
+    out: Path = Path("runs/view")  # folder of the pictures
+    episodes: int = 6  # evenly spaced over the dataset
+    image_size: int = 96  # [pixels] side of a frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToNpz:
+    """Write a dataset of the cheetah or the walker as one <int>.npz a trajectory, in the layout of AIME's code."""
+
+    id: Id
+    out: Path  # a new folder
+    episodes: int | None = None  # only the first so many
+    pixels: int | None = None  # side of the frames to add as `image`; by default none
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromNpz:
+    """Read a folder of such files into a Minari dataset."""
+
+    folder: tyro.conf.Positional[Path]
+    id: Id  # of the dataset that is written, e.g. mine/walker-run-v0
+    env_id: str  # the world of their task, e.g. LatentCtx-WalkerRun-v0
+    author: str = "unknown"  # who made the data
+    images: bool = False  # let `image` be the observation instead of the sensors
+
+
+@dataclass(frozen=True, kw_only=True)
 class Install:
     """Copy a dataset that ships with the package into Minari's folder."""
 
@@ -68,6 +99,9 @@ def data(words: list[str]) -> None:
         | Annotated[Info, tyro.conf.subcommand("info")]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
         | Annotated[Export, tyro.conf.subcommand("export")]
+        | Annotated[View, tyro.conf.subcommand("view")]
+        | Annotated[ToNpz, tyro.conf.subcommand("to-npz")]
+        | Annotated[FromNpz, tyro.conf.subcommand("from-npz")]
         | Annotated[Install, tyro.conf.subcommand("install")]
     )
     arguments = tyro.cli(
@@ -85,17 +119,25 @@ def _build(arguments: Build) -> None:
     print(f"in {library.root() / arguments.id}")
     if arguments.card is not None:
         arguments.card.mkdir(parents=True, exist_ok=True)
-        print(f"card {collect.write_card(RECIPES[arguments.id], arguments.card)}")
+        print(f"card {cards.write_card(RECIPES[arguments.id], arguments.card)}")
 
 
 def _list(arguments: List) -> None:
-    table = Table("id", "state", "description")
+    table = Table(Column("id", no_wrap=True), "state", "description")
     for recipe in RECIPES.values():
-        state = "built" if library.is_local(recipe.id) else "ships" if recipe.shipped else "recipe"
-        table.add_row(recipe.id, state, recipe.description)
+        table.add_row(recipe.id, _state(recipe), recipe.description)
     console = Console()
     console.print(table)
     console.print(f"Minari's folder: {library.root()}", soft_wrap=True)
+
+
+def _state(recipe: Recipe) -> str:
+    if library.is_local(recipe.id):
+        return "built"
+    if recipe.shipped:
+        return "ships"
+    ready = all(demonstrators.is_ready(name) for name in recipe.demonstrators)
+    return "recipe" if ready else "untrained"
 
 
 def _info(arguments: Info) -> None:
@@ -114,6 +156,30 @@ def _export(arguments: Export) -> None:
     print(f'{target}: minari.load_dataset("{target}")')
 
 
+def _view(arguments: View) -> None:
+    from latentctx_datasets.sheet import show
+
+    shown = {"episodes": arguments.episodes, "image_size": arguments.image_size}
+    for path in show(arguments.id, arguments.out, **shown):
+        print(path)
+
+
+def _to_npz(arguments: ToNpz) -> None:
+    from latentctx_datasets import View as Frames
+    from latentctx_datasets.npz_layout import write_npz
+
+    view = None if arguments.pixels is None else Frames(image_size=arguments.pixels)
+    count = write_npz(arguments.id, arguments.out, episodes=arguments.episodes, view=view)
+    print(f"{count} trajectories in {arguments.out}")
+
+
+def _from_npz(arguments: FromNpz) -> None:
+    from latentctx_datasets.npz_layout import read_npz
+
+    source = {"env_id": arguments.env_id, "author": arguments.author, "images": arguments.images}
+    print(f"{arguments.id} {read_npz(arguments.folder, arguments.id, **source)}")
+
+
 def _install(arguments: Install) -> None:
     print(f"{arguments.id} in {library.install_shipped(arguments.id)}")
 
@@ -124,5 +190,8 @@ HANDLERS: dict[type, Callable[..., None]] = {
     Info: _info,
     Verify: _verify,
     Export: _export,
+    View: _view,
+    ToNpz: _to_npz,
+    FromNpz: _from_npz,
     Install: _install,
 }

@@ -17,7 +17,7 @@ Command = Callable[[list[str]], None]
 COMMANDS: dict[str, tuple[Command, str]] = {
     "demo": (learn_commands.demo, "the main job end to end, with a report"),
     "envs": (world_commands.envs, "list the worlds, or describe one"),
-    "data": (data_commands.data, "build, list, show, verify, export and install datasets"),
+    "data": (data_commands.data, "build, list, show, view, verify, export, convert and install datasets"),
     "pretrain": (learn_commands.pretrain, "train an encoder on demonstrations of hidden contexts"),
     "finetune": (learn_commands.finetune, "clone a policy for one new context on a frozen encoder"),
     "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),

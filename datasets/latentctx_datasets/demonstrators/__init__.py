@@ -1,20 +1,63 @@
 """Policies that produce data; they read the context, which learners never see."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
+from gymnasium import spaces
+
+from latentctx_datasets.demonstrators import locomotion
+from latentctx_datasets.demonstrators.locomotion import TrainedPolicy
 from latentctx_datasets.demonstrators.point_mass import PointMassExpert
+from latentctx_datasets.demonstrators.random_actions import RandomActions
 from latentctx_envs.rollout import Policy
 
-DEMONSTRATORS: dict[str, Callable[..., Policy]] = {"point-mass-expert": PointMassExpert}
+TRAINED: dict[str, str] = {f"{task}-{locomotion.ALGORITHM}": task for task in locomotion.ENV_IDS}
+"""Name of a trained demonstrator -> its task."""
+
+DEMONSTRATORS: dict[str, Callable[..., Policy]] = {
+    "point-mass-expert": PointMassExpert,
+    "random": RandomActions,
+    **{name: partial(TrainedPolicy, task) for name, task in TRAINED.items()},
+}
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """A policy that draws: it is told the episodes' seeds before they begin."""
+
+    def begin(self, space: spaces.Box, seeds: Sequence[int]) -> None:
+        """Prepare for N episodes side by side in environments of this action space."""
+        ...
 
 
 def make_demonstrator(name: str, **kwargs: Any) -> Policy:
     """The demonstrator of that name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it is not trained yet (the message names the command).
     """
+    return DEMONSTRATORS[_known(name)](**kwargs)
+
+
+def snapshot_count(name: str) -> int:
+    """How many snapshots of its training a trained demonstrator has.
+
+    Raises:
+        ValueError: there is no such trained demonstrator, or its weights are missing.
+    """
+    if _known(name) not in TRAINED:
+        raise ValueError(f"{name!r} was not trained: it has no snapshots.")
+    return locomotion.snapshot_count(TRAINED[name])
+
+
+def is_ready(name: str) -> bool:
+    """Whether the demonstrator can play: its weights ship, or it needs none."""
+    task = TRAINED.get(_known(name))
+    return task is None or locomotion.weights_file(task).is_file()
+
+
+def _known(name: str) -> str:
     if name not in DEMONSTRATORS:
         raise ValueError(f"demonstrators are {', '.join(sorted(DEMONSTRATORS))}; got {name!r}.")
-    return DEMONSTRATORS[name](**kwargs)
+    return name

@@ -48,7 +48,7 @@ def weights_file(task: str) -> Path:
 
 def train_command(task: str) -> str:
     """The command that trains a task's demonstrator."""
-    return f"latentctx demonstrator train {task}"
+    return f"latentctx demonstrator train {task} --publish"
 
 
 class TrainedPolicy:
@@ -107,7 +107,9 @@ def read_snapshots(source: str | Path) -> dict[str, np.ndarray]:
         if set(tensors) != wanted or len({len(tensor) for tensor in tensors.values()}) != 1:
             raise ValueError(f"it must hold {', '.join(sorted(wanted))}")
     except FileNotFoundError:
-        how = train_command(str(source)) if source in ENV_IDS else "latentctx demonstrator train TASK"
+        how = (
+            train_command(str(source)) if source in ENV_IDS else "latentctx demonstrator train TASK --publish"
+        )
         raise ValueError(f"no demonstrator at {path}: train it with `{how}`.") from None
     except (SafetensorError, ValueError, OSError) as error:
         raise ValueError(f"{path} is no demonstrator ({str(error).splitlines()[0]}).") from None
