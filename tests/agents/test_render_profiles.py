@@ -33,4 +33,4 @@ def test_impossible_studies_are_refused(tiny_demo, refuses, capsys):
         ProfilesConfig(demo=tiny_demo, profiles=("best",))
     with pytest.raises(SystemExit):
         main(["study", "no-such-study"])
-    assert "choose from render-profiles" in capsys.readouterr().err
+    assert "choose from render-profiles, floors" in capsys.readouterr().err

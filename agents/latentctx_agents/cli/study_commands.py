@@ -49,6 +49,30 @@ def render_profiles(words: list[str]) -> None:
     print(f"results: {arguments.out / 'results.csv'}")
 
 
+def floors(words: list[str]) -> None:
+    """Measure random and zero actions in every locomotion task."""
+    from latentctx_agents.floors import measure_floors
+    from latentctx_agents.results import write_results
+
+    @dataclass(frozen=True, kw_only=True)
+    class Floors:
+        """Returns of random and of zero actions in the locomotion worlds."""
+
+        episodes: int = 100  # of each policy and task
+        out: Path = Path("agents/results/locomotion_floors/floors.csv")  # the results
+
+    arguments = tyro.cli(Floors, args=words, prog="latentctx study floors")
+    rows = list(measure_floors(arguments.episodes))
+    write_results(arguments.out, rows)
+    table = Table("task", "actions", "counted", "return")
+    for row in rows:
+        if row.metric == "return":
+            table.add_row(row.setting["task"], row.method, row.setting["reward_mode"], f"{row.value:.1f}")
+    Console().print(table)
+    print(f"results: {arguments.out}")
+
+
 STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
+    "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
 }
