@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from latentctx_agents.runs import MetricsLog, RunFolder
-from latentctx_datasets.demonstrators.locomotion import ENV_IDS, LAYERS, TrainedPolicy, weights_file
+from latentctx_agents.results import Measurement
+from latentctx_agents.runs import MetricsLog, RunFolder, environment
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS, LAYERS, weights_file
 from latentctx_envs.extras import require
 from latentctx_envs.rollout import Policy, rollout
 from latentctx_envs.wrappers.sb3 import to_sb3
@@ -49,7 +50,7 @@ class DemonstratorConfig:
     """
 
     task: str  # a name in `ENV_IDS`
-    decisions: int = 20_000_000  # in all environments together
+    decisions: int = 10_000_000  # in all environments together
     num_envs: int = 32
     horizon: int = 512  # decisions of each environment between two updates
     batch_size: int = 2048
@@ -290,10 +291,42 @@ def returns_of(
     return total
 
 
-def publish(
-    config: DemonstratorConfig, file: Path, command: str, target: Path | None = None
-) -> dict[str, Any]:
-    """Copy the snapshots to where demonstrators ship, with a card; what was measured.
+def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measurement]:
+    """Mean return and its standard deviation over episodes, as AIME counts returns and summed up.
+
+    Args:
+        policy: the demonstrator.
+        task: a name in `ENV_IDS`.
+        episodes: of each way of counting.
+    """
+    rows = []
+    for mode in ("last_substep", "sum"):
+        returns = returns_of(policy, task, episodes=episodes, reward_mode=mode)
+        for metric, value in (("return", returns.mean()), ("return_std", returns.std())):
+            rows.append(
+                Measurement(
+                    study="demonstrators",
+                    world=ENV_IDS[task],
+                    dataset="",
+                    method=f"{task}-ppo",
+                    setting={
+                        "task": task,
+                        "reward_mode": mode,
+                        "action_repeat": ACTION_REPEAT,
+                        "decisions": DECISIONS,
+                        "episodes": episodes,
+                        "paper": PAPER_RETURNS.get(task),
+                    },
+                    seed=EVALUATION_SEED,
+                    metric=metric,
+                    value=float(value),
+                )
+            )
+    return rows
+
+
+def publish(config: DemonstratorConfig, file: Path, command: str, target: Path | None = None) -> Path:
+    """Copy the snapshots to where demonstrators ship, with a card of how they were trained; the file.
 
     Args:
         config: the training.
@@ -303,17 +336,9 @@ def publish(
     """
     place = target if target is not None else weights_file(config.task)
     place.parent.mkdir(parents=True, exist_ok=True)
-    policy = TrainedPolicy(file)
-    paper = returns_of(policy, config.task)
-    summed = returns_of(policy, config.task, reward_mode="sum")
-    facts = {
-        "return_paper": round(float(paper.mean()), 1),
-        "return_paper_std": round(float(paper.std()), 1),
-        "return_sum": round(float(summed.mean()), 1),
-        "paper": PAPER_RETURNS.get(config.task),
-    }
-    place.write_bytes(file.read_bytes())
-    place.with_suffix(".json").write_text(
-        json.dumps({**facts, "command": command, "config": asdict(config)}, indent=2) + "\n"
-    )
-    return facts
+    card = {"command": command, "config": asdict(config), **environment()}
+    place.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    fresh = place.with_suffix(".partial")
+    fresh.write_bytes(file.read_bytes())
+    os.replace(fresh, place)
+    return place

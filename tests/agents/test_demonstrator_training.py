@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from latentctx_agents import demonstrators
 from latentctx_agents.cli import main
 from latentctx_agents.demonstrators import DemonstratorConfig
+from latentctx_agents.results import read_results
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, snapshot_count
 from latentctx_envs.registration import ids
 
@@ -105,14 +106,19 @@ def test_optimizer_survives_the_checkpoint(trained):
 
 
 @pytest.mark.slow
-def test_published_demonstrator_has_its_returns_and_command(trained, tmp_path, capsys):
-    target = tmp_path / "cheetah-run-ppo.safetensors"
-    facts = demonstrators.publish(TINY, trained[0], "a command", target)
+def test_published_demonstrator_has_its_command_and_is_measured_to_a_csv(trained, tmp_path, capsys):
+    target = demonstrators.publish(TINY, trained[0], "a command", tmp_path / "cheetah-run-ppo.safetensors")
     card = json.loads(target.with_suffix(".json").read_text())
     assert card["command"] == "a command" and card["config"]["task"] == "cheetah-run"
-    assert facts["return_paper"] == pytest.approx(facts["return_sum"])  # dm_control's own task
-    main(["demonstrator", "evaluate", str(target), "--task", "cheetah-run", "--episodes", "100"])
-    assert json.loads(capsys.readouterr().out)["sum"]["mean"] == facts["return_sum"]
+    results = tmp_path / "results.csv"
+    words = [str(target), "--task", "cheetah-run", "--episodes", "4", "--results", str(results)]
+    main(["demonstrator", "evaluate", *words])
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["return (sum)"] == printed["return (last_substep)"]  # dm_control's own task
+    (row,) = [
+        row for row in read_results([results]) if row["metric"] == "return" and "sum" in str(row["setting"])
+    ]
+    assert row["value"] == pytest.approx(printed["return (sum)"], abs=0.1)
 
 
 def test_unknown_tasks_and_missing_weights_are_refused(tmp_path, refuses):

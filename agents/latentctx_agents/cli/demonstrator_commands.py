@@ -28,6 +28,7 @@ class Evaluate:
     task: str | None = None  # of a file
     snapshot: int = -1  # which snapshot; the last is the expert
     episodes: int = 100
+    results: Path | None = None  # also write the measurements to this CSV
 
 
 def demonstrator(words: list[str]) -> None:
@@ -64,19 +65,21 @@ def _train(arguments: Train) -> None:
     bar.close()
     print(f"snapshots: {file}")
     if arguments.publish:
-        print(json.dumps(publish(config, file, train_command(config.task))))
+        print(f"published: {publish(config, file, train_command(config.task))}")
 
 
 def _evaluate(arguments: Evaluate) -> None:
-    from latentctx_agents.demonstrators import PAPER_RETURNS, returns_of
+    from latentctx_agents.demonstrators import PAPER_RETURNS, measure
+    from latentctx_agents.results import write_results
     from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy
 
     task = arguments.task if arguments.task is not None else arguments.source
     if task not in ENV_IDS:
         raise ValueError(f"--task must be one of {', '.join(ENV_IDS)}; got {task!r}.")
-    policy = TrainedPolicy(arguments.source, arguments.snapshot)
-    facts = {"task": task, "episodes": arguments.episodes, "paper": PAPER_RETURNS.get(task)}
-    for mode in ("last_substep", "sum"):
-        returns = returns_of(policy, task, episodes=arguments.episodes, reward_mode=mode)
-        facts[mode] = {"mean": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
-    print(json.dumps(facts))
+    rows = measure(TrainedPolicy(arguments.source, arguments.snapshot), task, episodes=arguments.episodes)
+    if arguments.results is not None:
+        write_results(arguments.results, rows)
+    found = {f"{row.metric} ({row.setting['reward_mode']})": round(row.value, 1) for row in rows}
+    print(
+        json.dumps({"task": task, "episodes": arguments.episodes, "paper": PAPER_RETURNS.get(task), **found})
+    )
