@@ -36,6 +36,8 @@ class PretrainConfig:
     render_profile: RenderProfile = "fast"
     goal_visible: bool = False  # draw the context into the frames: the observable-context control
     encoder: ConvNetConfig = field(default_factory=lambda: QUICK_NET)
+    # root mean square of a centred encoder's input, reached by choosing its `input_scale`; None keeps that as it is
+    input_rms: float | None = 0.0545
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(steps=4000, batch_size=128, learning_rate=1e-3)
     )
@@ -57,6 +59,8 @@ class PretrainConfig:
             raise ValueError(f"pixel stores hold square frames; the encoder wants {height}x{width}.")
         if self.contexts < 1:
             raise ValueError(f"contexts must be at least 1; got {self.contexts}.")
+        if self.input_rms is not None and not 0.0 < self.input_rms < float("inf"):
+            raise ValueError(f"input_rms must be a positive number, or None; got {self.input_rms}.")
 
     @property
     def view(self) -> View:
@@ -71,6 +75,7 @@ class PretrainConfig:
 QUICK = PretrainConfig()
 PAPER = PretrainConfig(
     encoder=PAPER_NET,
+    input_rms=None,
     optimizer=OptimizerConfig(steps=100_000, batch_size=256, learning_rate=1e-3),
     pad=8,
     lecun_heads=True,
@@ -118,11 +123,12 @@ def set_up(config: PretrainConfig, store: PixelStore, device: str) -> tuple[Conv
     """A fresh encoder and its training (None for the random encoder), both decided by the seed."""
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    encoder = ConvNet(config.encoder).to(device)
     if config.encoder.centred:
-        frames = int(store.starts[config.contexts - 1] + store.lengths[config.contexts - 1] + 1)
-        drawn = np.random.default_rng(config.seed).choice(frames, min(frames, CENTER_FRAMES), replace=False)
-        encoder.center_on(store.frames[np.sort(drawn)])
+        frames = _some_frames(config, store)
+        encoder = ConvNet(_scaled(config, frames)).to(device)
+        encoder.center_on(frames)
+    else:
+        encoder = ConvNet(config.encoder).to(device)
     if config.objective == "random":
         return encoder, None
     head_config = ObjectiveConfig(
@@ -134,6 +140,27 @@ def set_up(config: PretrainConfig, store: PixelStore, device: str) -> tuple[Conv
     )
     objective = OBJECTIVES[config.objective](encoder, head_config).to(device)
     return encoder, Training([encoder, objective], config.optimizer, rng)
+
+
+def _some_frames(config: PretrainConfig, store: PixelStore) -> np.ndarray:
+    """Frames of the contexts to train on, uint8 (n, h, w, 3)."""
+    frames = int(store.starts[config.contexts - 1] + store.lengths[config.contexts - 1] + 1)
+    drawn = np.random.default_rng(config.seed).choice(frames, min(frames, CENTER_FRAMES), replace=False)
+    return store.frames[np.sort(drawn)]
+
+
+def _scaled(config: PretrainConfig, frames: np.ndarray) -> ConvNetConfig:
+    """The encoder's shape, with an input scale that fits the contrast of the frames.
+
+    A scale that suits a faint ball of two pixels lets inverse dynamics rush for a bright one of four: its loss falls
+    lower, and no position can be read from the features (docs/papers/inverse_dynamics.md). To the nearest half, so
+    that the noise of a sample does not move it.
+    """
+    if config.input_rms is None:
+        return config.encoder
+    contrast = float(np.sqrt(np.square((frames / np.float32(255.0)).std(axis=0)).mean(dtype=np.float64)))
+    halves = max(round(2.0 * config.input_rms / max(contrast, 1e-6)), 1)
+    return dataclasses.replace(config.encoder, input_scale=halves / 2.0)
 
 
 def _train(

@@ -189,3 +189,20 @@ def test_the_seed_decides_the_weights_that_scratch_starts_from(pretrained):
     torch.manual_seed(78)
     assert torch.equal(one, cells.fresh_encoder(str(folder), 3).dense.weight)
     assert not torch.equal(one, cells.fresh_encoder(str(folder), 4).dense.weight)
+
+
+@pytest.mark.parametrize(("contrast", "scale"), [(10, 1.5), (3, 4.5), (0, 500.0)])
+def test_input_scale_follows_the_contrast_of_the_frames(tiny_pretrain, contrast, scale):
+    rng = np.random.default_rng(0)
+    frames = (128 + contrast * rng.choice([-1, 1], (500, 32, 32, 3))).astype(np.uint8)
+    if contrast == 0:
+        frames[0, 0, 0, 0] = 129  # nothing to see: the scale is large, but finite
+    config = dataclasses.replace(tiny_pretrain, input_rms=0.0545)
+    found = pretrain._scaled(config, frames).input_scale
+    assert found == scale if contrast else np.isfinite(found)
+    assert pretrain._scaled(dataclasses.replace(config, input_rms=None), frames) == config.encoder
+
+
+def test_impossible_input_rms_is_refused(tiny_pretrain, refuses):
+    with refuses("input_rms", "None"):
+        dataclasses.replace(tiny_pretrain, input_rms=0.0)
