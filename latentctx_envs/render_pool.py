@@ -69,6 +69,8 @@ class RenderPool:
         wanted = workers if workers is not None else default_workers(count)
         if wanted and count > MOST_FRAMES:
             raise ValueError(f"rendering processes take up to {MOST_FRAMES} environments; got {count}.")
+        if wanted:
+            renderer.share_cores()
         self._renderer = renderer
         self._count = count
         self._wanted = min(wanted, count)

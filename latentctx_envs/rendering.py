@@ -41,10 +41,13 @@ class Quality:
     quads: int | None = None  # facets along each side of boxes and planes
     mesh_tolerance: float | None = None  # of simpler meshes [m]
     least_ball: float = 0.0  # smaller spheres and ellipsoids are drawn this wide [pixels]
+    raster_threads: bool = (
+        False  # let the software driver take idle cores, if this renderer is the process' first
+    )
 
 
 QUALITIES: dict[str, Quality] = {
-    "reference": Quality(),
+    "reference": Quality(raster_threads=True),
     "fast": Quality(
         shadow_size=512,
         slices=14,
@@ -135,8 +138,12 @@ class Renderer:
         adapted.vis.global_.offwidth, adapted.vis.global_.offheight = self.width, self.height
         return adapted
 
+    def share_cores(self) -> None:
+        """Expect other processes to draw on the other cores: no threads of the driver's own."""
+        self._quality = dataclasses.replace(self._quality, raster_threads=False)
+
     def _start(self) -> None:
-        gl_backend()
+        gl_backend(raster_threads=self._quality.raster_threads)
         drawn = self._model
         if self._quality.mesh_tolerance is not None:
             drawn = decimated_copy(drawn, self._quality.mesh_tolerance)

@@ -88,3 +88,23 @@ def test_a_users_number_of_raster_threads_is_kept(monkeypatch) -> None:
     monkeypatch.setenv("LP_NUM_THREADS", "3")
     with opengl._no_raster_threads():
         assert os.environ["LP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize(("profile", "threads"), [("reference", "unset"), ("fast", "0"), ("turbo", "0")])
+def test_only_reference_frames_of_a_lone_process_get_raster_threads(
+    profile: str, threads: str, run_python
+) -> None:
+    code = f"""
+import os, mujoco
+from latentctx_envs import opengl
+from latentctx_envs.rendering import Renderer
+seen = []
+make = opengl._context_class
+opengl._context_class = lambda name: seen.append(os.environ.get("LP_NUM_THREADS", "unset")) or make(name)
+model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><camera/></worldbody></mujoco>")
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+Renderer(model, size=(8, 8), profile={profile!r}).render(data)
+print(seen)
+"""
+    assert run_python(code).stdout.strip() == f"[{threads!r}]"
