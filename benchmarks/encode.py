@@ -16,18 +16,20 @@ Found (2 cores of an Intel Xeon with AVX-512 and without bf16 instructions, shar
     inference_mode, 1 thread, us a frame     3290    3570     245     88
     no_grad                                  x1.00   x0.99    x0.97   x1.01
     with gradients                           x0.95   x0.84    x0.86   x0.93
-    2 threads                                x0.23   x0.23    x0.01   x0.01
+    2 threads, second core busy              x0.23   x0.23    x0.01   x0.01
+    2 threads, second core idle (wall)       x1.56   x1.75            x1.23
     weights not channels-last                x0.86   x1.09    x1.08   x0.76
     bf16 (autocast)                          x0.31   x0.38    x0.53   x0.53
     torch.compile                            x1.10   x1.18    x1.10   x1.15
 
 2.5 is reached by the small net, where a batch shares the calls' overhead. It cannot be by the paper's: its 250 million
-floating-point operations a frame run at 70 to 90 GFLOP/s whatever the batch, which is what a core does here.
+floating-point operations a frame run at 70 to 90 GFLOP/s whatever the batch, which is what a core does here. What a
+batch gives it is a second core, about twice by wall time where one is idle.
 
 Kept: inference_mode (no slower, no bookkeeping), channels-last weights (a batch of the small net needs them; single
-frames and PAPER differ within the noise of a shared machine), one thread below 32 frames. Two threads were measured on
-a machine whose second core was busy: each layer then waits until the other thread is scheduled. On idle cores they can
-gain 2 at most. Also kept, without changing a bit of the features: activations in place where no gradient is recorded
+frames and PAPER differ within the noise of a shared machine), a thread for every 50,000 pixels: 16 frames of 84 pixels
+get two, 16 of 47 pixels one. Where the second core is busy, each layer waits until the other thread is scheduled, and
+the shorter the layers the worse. Also kept, without changing a bit of the features: activations in place where no gradient is recorded
 (8 % of a batch of 16 were page faults of fresh memory) and the mean image in the memory layout of the frames. Not kept:
 bf16, which this processor emulates, and torch.compile, 10 to 18 % for 9 to 15 s of compiling at each batch size. Left:
 the tanh GELU takes 35 % of a batch of the small net, five times as long as torch's own tanh of as many numbers; writing

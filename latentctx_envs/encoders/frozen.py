@@ -11,9 +11,10 @@ from latentctx_envs.encoders.base import Encoder, check_pixels
 from latentctx_envs.encoders.registry import load_encoder
 
 BATCH = 512  # frames encoded at once, bounds memory
-# A second thread gains little on a few frames, and where another process has its core each layer waits for the scheduler:
-# 16 frames of the 47 px convnet took 90 times as long with two threads on a busy machine (benchmarks/encode.py).
-FRAMES_PER_THREAD = 16
+# A second thread takes 1.75 times off 16 frames of 84 pixels where a core is idle. On less work it gains little, and where
+# another process has its core each layer waits for the scheduler: 16 frames of 47 pixels took 90 times as long with two
+# threads on a busy machine (benchmarks/encode.py).
+PIXELS_PER_THREAD = 50_000
 
 
 class FrozenEncoder:
@@ -63,7 +64,7 @@ class FrozenEncoder:
         """
         check_pixels(pixels, self.module.input_shape)
         threads = torch.get_num_threads()
-        torch.set_num_threads(max(1, min(threads, len(pixels) // FRAMES_PER_THREAD)))
+        torch.set_num_threads(max(1, min(threads, pixels[..., 0].size // PIXELS_PER_THREAD)))
         try:
             with torch.inference_mode():
                 if len(pixels) <= BATCH:

@@ -297,13 +297,13 @@ def test_encoding_leaves_torchs_number_of_threads_alone(tiny_encoder: Any, pixel
         torch.set_num_threads(before)
 
 
-def test_few_frames_are_encoded_by_one_thread_and_many_by_several(
+def test_few_pixels_are_encoded_by_one_thread_and_many_by_several(
     tiny_encoder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(torch, "set_num_threads", counts.append)
-    for frames in (1, 16, 32, 200):
+    for frames in (1, 48, 98, 250):  # of 1,024 pixels
         FrozenEncoder(tiny_encoder).encode(np.zeros((frames, 32, 32, 3), np.uint8))
     assert counts == [1, 4, 1, 4, 2, 4, 4, 4]
 
