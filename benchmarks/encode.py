@@ -9,8 +9,8 @@ Found (2 cores of an Intel Xeon with AVX-512 and without bf16 instructions, shar
 
                                              84 px PAPER      47 px QUICK
     16 single wrappers, us a step            2980             325
-    VectorEncodeObservation                  2810  x1.07      108  x2.7
-    VecEncodeObservation (SB3)               2740  x1.13      111  x2.7
+    VectorEncodeObservation                  2810  x1.07      108  x2.7     (one thread)
+    VecEncodeObservation (SB3)               2740  x1.13      111  x2.7     (one thread)
     encode(frame) against module(tensor)     x0.92            x0.90
     forward pass of                          1       16       1       16
     inference_mode, 1 thread, us a frame     3290    3570     245     88
@@ -63,12 +63,15 @@ ACTIONS = np.zeros((N, 2), np.float32)
 
 
 def results() -> dict[str, Any]:
+    usual = torch.get_num_threads()
     torch.set_num_threads(1)
     comparisons: dict[str, Comparison] = {}
     for name, config in NETS.items():
         torch.manual_seed(0)
         net = ConvNet(config).eval().requires_grad_(False)
+        torch.set_num_threads(usual)  # as in a program that does not care
         comparisons[f"wrappers, {name}"] = wrappers(name, net)
+        torch.set_num_threads(1)
         comparisons[f"latency, {name}"] = latency(name, net)
         for batch in (1, N):
             comparisons[f"knobs, {name}, batch {batch}"] = knobs(name, net, batch)
