@@ -1,16 +1,22 @@
-"""Generate the tables of the docs from the CSVs under agents/results: `python docs/tables.py`."""
+"""Generate the tables of the docs from the CSVs under agents/results and the benchmarks' results: `python docs/tables.py`."""
 
+import json
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from latentctx_agents.plots import LABELS
 from latentctx_agents.results import read_results
+from latentctx_agents.stats import bootstrap_interval
+from latentctx_envs.rendering import PROFILES
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "agents" / "results"
+LATEST = ROOT / "benchmarks" / "results" / "latest.json"
 
 
 def demo_table() -> str:
@@ -37,7 +43,96 @@ def demo_table() -> str:
     return "\n".join([*lines, "", f"{facts}; {rows[0]['hardware']}; commit {rows[0]['commit']}."])
 
 
-TABLES = {"demo": (demo_table, [ROOT / "docs" / "papers" / "inverse_dynamics.md"])}
+def profiles_table() -> str:
+    """Success of encoders trained and evaluated in each render profile, from agents/results/render_profiles."""
+    rows = read_results(sorted((RESULTS / "render_profiles").glob("*.csv")))
+    lines = ["| profile | success | 95 % interval | seeds |", "|---|---|---|---|"]
+    for profile in PROFILES:
+        cells = [row for row in rows if row["setting"]["profile"] == profile]
+        low, high = bootstrap_interval(np.array([row["value"] for row in cells]))
+        seeds = sorted({row["seed"] for row in cells})
+        by_seed = [np.mean([row["value"] for row in cells if row["seed"] == seed]) for seed in seeds]
+        each = ", ".join(f"{value:.2f}" for value in by_seed)
+        lines.append(f"| `{profile}` | {np.mean(by_seed):.2f} | [{low:.2f}, {high:.2f}] | {each} |")
+    setting = rows[0]["setting"]
+    facts = f"Inverse dynamics, {setting['demos']} demonstrations, {setting['pretrain']} pretraining contexts"
+    bootstrap = "interval over seeds and goals"
+    return "\n".join(
+        [*lines, "", f"{facts}; {bootstrap}; {rows[0]['hardware']}; commit {rows[0]['commit']}."]
+    )
+
+
+SPEC_FLOORS = {  # random and zero actions of AIME's own measure (its reference code, 20 and 5 episodes)
+    "cheetah-run": (5.5, 0.1), "cheetah-run-backward": (15.3, 0.0), "cheetah-flip": (45.3, 0.2),
+    "cheetah-flip-backward": (45.1, 0.0), "walker-stand": (137.0, 116.0), "walker-walk": (39.0, 20.0),
+    "walker-run": (25.0, 19.0),
+}  # fmt: skip
+
+
+def floors_table() -> str:
+    """Returns of random and zero actions, from agents/results/locomotion_floors."""
+    rows = read_results(sorted((RESULTS / "locomotion_floors").glob("*.csv")))
+    found = {(r["setting"]["task"], r["method"], r["setting"]["reward_mode"], r["metric"]): r for r in rows}
+    lines = [
+        "| task | random | reference code | zero | reference code | random, summed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task in dict.fromkeys(row["setting"]["task"] for row in rows):
+        cells = []
+        for policy, place in (("random", 0), ("zero", 1)):
+            mean, error = (
+                found[task, policy, "last_substep", metric]["value"]
+                for metric in ("return", "standard_error")
+            )
+            theirs = f"{SPEC_FLOORS[task][place]:.1f}" if task in SPEC_FLOORS else ""
+            cells += [f"{mean:.1f} +- {error:.1f}", theirs]
+        summed = found[task, "random", "sum", "return"]["value"]
+        lines.append(f"| {task} | {' | '.join(cells)} | {summed:.1f} |")
+    facts = f"{rows[0]['setting']['episodes']} episodes each, mean and standard error"
+    return "\n".join([*lines, "", f"{facts}; {rows[0]['hardware']}; commit {rows[0]['commit']}."])
+
+
+def bench_table(group: str) -> str:
+    """Every comparison of a group of benchmarks, from benchmarks/results/latest.json."""
+    found = json.loads(LATEST.read_text())[group]
+    lines = ["| what | against | | target | wall | CPU |", "|---|---|---|---|---|---|"]
+    parts = [part for part in found.values() if isinstance(part, dict) and "machine" in part]
+    for part in parts:
+        for comparison in part.values():
+            if isinstance(comparison, dict) and "cpu_ratios" in comparison:
+                lines += _ratio_rows(comparison)
+        for name, target in part.get("targets", {}).items():  # averages over many comparisons
+            value = _ratio(part["averages"][name])
+            lines.append(
+                f"| Meta-World, {name}s, mean of ten tasks | metaworld | engine | {target:g} x | | {value} |"
+            )
+    machine = parts[0]["machine"]
+    return "\n".join([*lines, "", f"{machine['cores']} x {machine['processor']}; commit {found['commit']}."])
+
+
+def _ratio_rows(comparison: dict[str, Any]) -> list[str]:
+    rows = []
+    for arm, target in comparison["targets"].items():
+        wall, cpu = (comparison[f"{clock}_ratios"][arm] for clock in ("wall", "cpu"))
+        start = f"| {comparison['title']} | {comparison['peer']} | {arm}"
+        rows.append(f"{start} | {target:,g} x | {_ratio(wall)} | {_ratio(cpu)} |")
+    return rows
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f} x" if value >= 20 else f"{value:.2g} x" if value >= 10 else f"{value:.2f} x"
+
+
+PERFORMANCE = ROOT / "docs" / "performance.md"
+TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
+    "demo": (demo_table, [ROOT / "docs" / "papers" / "inverse_dynamics.md"]),
+    "render-profiles": (profiles_table, [PERFORMANCE]),
+    "floors": (floors_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
+    "bench-pixels": (lambda: bench_table("pixels"), [PERFORMANCE]),
+    "bench-vector": (lambda: bench_table("vector"), [PERFORMANCE]),
+    "bench-data": (lambda: bench_table("data"), [PERFORMANCE]),
+    "bench-encode": (lambda: bench_table("encode"), [PERFORMANCE]),
+}
 
 
 def with_table(text: str, name: str, table: str) -> str:

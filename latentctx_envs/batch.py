@@ -1,10 +1,10 @@
 """Batch: persistent physics of N environments, stepped in dm_control's order and read as one array.
 
 Each environment keeps its own `MjData`, so that the solver's warm start, which decides the last bits, is the one it
-would have alone. The loop is Python's: with the bound functions, the live views and the controls made once, it costs
-0.7 us an environment and step beside the physics (0.3 us of it the two calls into MuJoCo), which leaves a compiled
-loop no factor of 1.5 on any world. MuJoCo's calls release the GIL; threads pay once a control step simulates long
-enough between two hand-overs of it.
+would have alone. The loop is Python's, over bound functions, live views and controls that are made once; that is already
+less CPU time than a compiled environment pool takes (benchmarks/vector.py), and only the point mass, with next to no
+physics, would gain much by compiled code. MuJoCo's calls release the GIL; threads pay once a control step simulates
+long enough between two hand-overs of it.
 """
 
 import os
