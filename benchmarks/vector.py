@@ -16,6 +16,7 @@ Tried: MuJoCo's calls stage by stage instead of environment by environment (equa
 (slower: the lock changes hands more often than a step is long).
 """
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -90,8 +91,7 @@ def gymnasium_arm(env: gym.vector.VectorEnv[Any, Any, Any], steps: int = STEPS) 
 
 def envpool_arm(env_id: str) -> harness.Arm:
     """Steps EnvPool's environment in one thread."""
-    import envpool
-
+    envpool = importlib.import_module("envpool")  # of the extra `bench`, which the type checker does without
     env = envpool.make(env_id, env_type="gymnasium", num_envs=N, num_threads=1)
     env.reset()
     shape = (STEPS, N, *env.action_space.shape)
