@@ -28,14 +28,12 @@ import mujoco
 import numpy as np
 
 from latentctx_envs.opengl import chosen_backend
+from latentctx_envs.render_pool import POSE
 from latentctx_envs.rendering import PROFILES, Renderer
 
 SIZE = (84, 84)
 FRAMES = 20  # of an arm's call, and of the rollout whose pixels are compared
 STRIDE = 10  # physics or control steps between two poses
-POSE = int(
-    mujoco.mjtState.mjSTATE_QPOS | mujoco.mjtState.mjSTATE_MOCAP_POS | mujoco.mjtState.mjSTATE_MOCAP_QUAT
-)
 DM_CONTROL, GYMNASIUM = "dm_control", "Gymnasium"
 DM_CONTROL_TASKS = {"cheetah": "run", "walker": "walk", "point_mass": "easy"}
 DM_CONTROL_TARGETS = {

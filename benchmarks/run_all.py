@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from latentctx_agents.runs import git_commit
+
 HERE = Path(__file__).parent
 LATEST = HERE / "results" / "latest.json"
 CLAIMS: dict[str, dict[str, str]] = {
@@ -44,12 +46,6 @@ def measure(script: str) -> dict[str, Any]:
         return json.loads(file.read_text())
 
 
-def commit() -> str:
-    """Short hash of the checkout, with "+" if it has changes; "" outside git."""
-    words = ["git", "-C", str(HERE), "describe", "--always", "--dirty=+", "--abbrev=10"]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="All benchmarks; the results go to one file.")
     parser.add_argument("--only", choices=sorted(CLAIMS), help="measure one group, keep the others' results")
@@ -59,7 +55,7 @@ def main() -> None:
     versions = {name: version(name) for name in PACKAGES}
     for group, scripts in CLAIMS.items():
         if arguments.only in (None, group):
-            made_with = {"commit": commit(), "versions": versions, "command": "make bench"}
+            made_with = {"commit": git_commit(), "versions": versions, "command": "make bench"}
             found[group] = {**made_with, **{name: measure(script) for name, script in scripts.items()}}
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
             arguments.json.write_text(json.dumps(found, indent=2) + "\n")  # a killed run keeps what it has

@@ -7,7 +7,6 @@ physics, would gain much by compiled code. MuJoCo's calls release the GIL; threa
 long enough between two hand-overs of it.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from latentctx_envs.cores import available_cores
 from latentctx_envs.task import Task
 
 THREADED_SUBSTEPS = 5  # physics steps in one call from which two threads beat one (walker: 10, 1.7 x)
@@ -109,5 +109,4 @@ class Batch:
 
 
 def _default_threads(task: Task) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if task.substeps >= THREADED_SUBSTEPS else 1
+    return available_cores() if task.substeps >= THREADED_SUBSTEPS else 1

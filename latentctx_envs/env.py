@@ -37,7 +37,7 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
         ValueError: `render_mode` is unknown or the camera does not exist.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array'; got {render_mode!r}.")
+        self.metadata = {**self.metadata, "render_fps": task.render_fps / settings.action_repeat}
         self.task = task
         self.settings = settings
         self.render_mode = render_mode

@@ -22,6 +22,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from latentctx_envs.cores import available_cores
 from latentctx_envs.rendering import Renderer
 
 POSE = int(
@@ -91,10 +92,8 @@ class RenderPool:
             self._crew = _Crew(self._renderer, self._count, self._wanted)
         try:
             return self._crew.render(self._renderer, datas)
-        except (
-            BaseException
-        ):  # an interrupt as well: tickets and frames of this call would mix with the next one's
-            self._crew.end()
+        except BaseException:  # an interrupt as well
+            self._crew.end()  # or tickets and frames of this call would mix with the next one's
             self._crew = None
             raise
 
@@ -167,8 +166,7 @@ class _Crew:
 
 def default_workers(count: int) -> int:
     """Workers beside this process for `count` frames at a time: one on every other core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, count) - 1 if count >= FEWEST_FRAMES and hasattr(os, "memfd_create") else 0
+    return min(available_cores(), count) - 1 if count >= FEWEST_FRAMES and hasattr(os, "memfd_create") else 0
 
 
 def _start_worker(job: bytes, *descriptors: int) -> subprocess.Popen[bytes]:

@@ -41,9 +41,7 @@ class Quality:
     quads: int | None = None  # facets along each side of boxes and planes
     mesh_tolerance: float | None = None  # of simpler meshes [m]
     least_ball: float = 0.0  # smaller spheres and ellipsoids are drawn this wide [pixels]
-    raster_threads: bool = (
-        False  # let the software driver take idle cores, if this renderer is the process' first
-    )
+    raster_threads: bool = False  # of the software driver, if this renderer is the process' first
 
 
 QUALITIES: dict[str, Quality] = {

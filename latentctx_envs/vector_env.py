@@ -32,12 +32,10 @@ class VectorSettings:
     num_envs: int = 1  # N
     max_episode_steps: int | None = None  # steps after which an episode is truncated; None for never
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP  # "NextStep", "SameStep" or "Disabled"
-    num_threads: int | None = (
-        None  # that step the physics; None: one a core where that pays (walker), else one
-    )
-    num_workers: int | None = (
-        None  # processes that render beside this one; None: one a core, this one included
-    )
+    # threads that step the physics; None: one a core where that pays (walker), else one
+    num_threads: int | None = None
+    # processes that render beside this one; None: one a core, this one included
+    num_workers: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse impossible values in words and make the mode Gymnasium's enumeration."""

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -30,6 +29,7 @@ from latentctx_agents.runs import RunFolder, read_metrics
 from latentctx_agents.stats import bootstrap_interval
 from latentctx_datasets import collect, open_features, open_store
 from latentctx_datasets.recipes import RECIPES
+from latentctx_envs.cores import available_cores
 from latentctx_envs.point_mass.task import TARGET_RADIUS
 
 ENCODERS = ("inverse_dynamics", "random", "behavior_cloning")
@@ -63,16 +63,11 @@ class DemoConfig:
 
     @property
     def preset(self) -> str:
-        """The preset's name, as `preset_name` says it."""
-        return preset_name(self)
+        """The preset's name: "quick" if only the seed differs from QUICK, else "custom"."""
+        return "quick" if dataclasses.replace(self, seed=QUICK.seed) == QUICK else "custom"
 
 
 QUICK = DemoConfig()
-
-
-def preset_name(config: DemoConfig) -> str:
-    """The preset's name: "quick" if only the seed differs from QUICK, else "custom"."""
-    return "quick" if dataclasses.replace(config, seed=QUICK.seed) == QUICK else "custom"
 
 
 def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) -> dict[str, Any]:
@@ -92,7 +87,7 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
     if (folder / "summary.json").exists():
         return json.loads((folder / "summary.json").read_text())
     seconds: dict[str, float] = _read_seconds(folder)
-    count = workers if workers is not None else os.cpu_count() or 1
+    count = workers if workers is not None else available_cores()
     with _stage("data", seconds, folder):
         collect.build(config.pretrain.dataset)
         collect.build(config.finetune_dataset)
@@ -135,7 +130,8 @@ def _read_seconds(folder: Path) -> dict[str, float]:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def _encoder_run(folder: Path, objective: str) -> Path:
+def encoder_run(folder: Path, objective: str) -> Path:
+    """Where a study pretrains with an objective."""
     return folder / "pretrain" / objective
 
 
@@ -145,7 +141,7 @@ def _learn(config: DemoConfig, folder: Path, pool: Executor) -> list[dict[str, A
         objective: pool.submit(
             pretrain_with_bar,
             dataclasses.replace(config.pretrain, objective=objective),
-            _encoder_run(folder, objective),
+            encoder_run(folder, objective),
             position,
         )
         for position, objective in enumerate(ENCODERS)
@@ -154,7 +150,7 @@ def _learn(config: DemoConfig, folder: Path, pool: Executor) -> list[dict[str, A
     for objective, run in sorted(runs.items(), key=lambda item: WAIT_ORDER.index(item[0])):
         run.result()
         methods = (SCRATCH, STATES, EXPERT) if objective == "random" else (objective,)
-        cells += [pool.submit(run_cell, cell) for cell in _cells(config, folder, methods)]
+        cells += [pool.submit(run_cell, cell) for cell in cells_of(config, folder, methods)]
     label = "finetune and evaluate"
     for cell in tqdm(as_completed(cells), total=len(cells), desc=label, unit="cell", delay=1):
         cell.result()
@@ -169,7 +165,8 @@ def pretrain_with_bar(config: PretrainConfig, directory: Path, position: int) ->
         pretrain.pretrain(config, directory, on_step=advance)
 
 
-def _cells(config: DemoConfig, folder: Path, methods: tuple[str, ...]) -> list[Cell]:
+def cells_of(config: DemoConfig, folder: Path, methods: tuple[str, ...]) -> list[Cell]:
+    """What a study finetunes and evaluates: every method on every goal."""
     return [
         Cell(
             method=method,
@@ -190,12 +187,12 @@ def _cell_encoder(folder: Path, method: str) -> str | None:
     if method in (STATES, EXPERT):
         return None
     objective = "random" if method == SCRATCH else method
-    return str(_encoder_run(folder, objective) / "encoder")
+    return str(encoder_run(folder, objective) / "encoder")
 
 
 def _probe_all(config: DemoConfig, folder: Path, pool: Executor) -> dict[str, float]:
     jobs = {
-        name: pool.submit(probe_encoder, config.pretrain, config.probe, _encoder_run(folder, name))
+        name: pool.submit(probe_encoder, config.pretrain, config.probe, encoder_run(folder, name))
         for name in ENCODERS
     }
     bar = tqdm(jobs.items(), desc="probe the encoders", unit="encoder", delay=1)
@@ -295,6 +292,6 @@ def _draw(config: DemoConfig, folder: Path, summary: dict[str, Any], probes: dic
         folder / "success.png",
         f"{demos} demonstrations of each of {config.goals} unseen hidden goals",
     )
-    curves = {name: read_metrics(_encoder_run(folder, name)) for name in ENCODERS if name != "random"}
+    curves = {name: read_metrics(encoder_run(folder, name)) for name in ENCODERS if name != "random"}
     plots.learning_curves(curves, folder / "learning.png", f"Pretraining on {contexts} hidden goals")
     plots.probe_bars(probes, TARGET_RADIUS, folder / "probe.png", "Position read from frozen features")

@@ -14,11 +14,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from latentctx_agents.results import Measurement
 from latentctx_agents.runs import MetricsLog, RunFolder, environment
+from latentctx_datasets.demonstrators import Draws
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, LAYERS, weights_file
+from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.extras import require
 from latentctx_envs.rollout import Policy, rollout
 from latentctx_envs.wrappers.sb3 import to_sb3
@@ -29,8 +32,6 @@ from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize  # noqa: E402
 
-ACTION_REPEAT = 2  # control steps a decision (AIME)
-DECISIONS = 500  # of an episode
 EVALUATION_SEED = 60_000
 OnRollout = Callable[[int, dict[str, float]], None]
 
@@ -72,27 +73,6 @@ class DemonstratorConfig:
             raise ValueError("decisions, num_envs, horizon, batch_size and snapshots start at 1.")
 
 
-OVERRIDES: dict[str, dict[str, Any]] = {}
-"""What differs from the defaults for a task."""
-
-
-def config_of(task: str, *, decisions: int | None = None, seed: int = 0) -> DemonstratorConfig:
-    """The recipe of a task's demonstrator.
-
-    Args:
-        task: a name in `ENV_IDS`.
-        decisions: instead of the recipe's number.
-        seed: of the training.
-
-    Raises:
-        ValueError: there is no such task.
-    """
-    own = dict(OVERRIDES.get(task, {}))
-    if decisions is not None:
-        own["decisions"] = decisions
-    return DemonstratorConfig(task=task, seed=seed, **own)
-
-
 def train(config: DemonstratorConfig, directory: Path, *, on_rollout: OnRollout = lambda *_: None) -> Path:
     """Train into a run folder and return the file of snapshots; a killed training goes on.
 
@@ -124,8 +104,7 @@ def make_training_env(config: DemonstratorConfig) -> VecNormalize:
         ENV_IDS[config.task],
         num_envs=config.num_envs,
         autoreset_mode="SameStep",
-        action_repeat=ACTION_REPEAT,
-        max_episode_steps=DECISIONS,
+        **{**ENV_KWARGS, "reward_mode": "sum"},  # of every control step: the smoother signal
     )
     venv = VecMonitor(to_sb3(env))
     venv.seed(config.seed)
@@ -170,8 +149,7 @@ class _Keeper(BaseCallback):
         """Continue from the checkpoint, if there is one."""
         if self._checkpoint.exists():
             load_checkpoint(model, self._checkpoint)
-            stacked = load_file(self.file)
-            count = len(stacked["mean"])
+            stacked, count = load_file(self.file), int(_metadata(self._checkpoint)["snapshots"])
             self._snapshots = [{k: t[i] for k, t in stacked.items()} for i in range(count)]
         self._log = MetricsLog(self._directory, start=model.num_timesteps)
 
@@ -194,8 +172,8 @@ class _Keeper(BaseCallback):
         stacked = {k: torch.stack([one[k] for one in self._snapshots]) for k in self._snapshots[0]}
         fresh = self.file.with_suffix(".partial")
         save_file(stacked, fresh)
-        save_checkpoint(self.model, self._checkpoint)
-        os.replace(fresh, self.file)
+        os.replace(fresh, self.file)  # first: a snapshot that the checkpoint does not know of is taken again
+        save_checkpoint(self.model, self._checkpoint, snapshots=len(self._snapshots))
 
     def close(self) -> None:
         """Flush the metrics."""
@@ -224,7 +202,7 @@ def _normalizer(model: PPO) -> Any:
     return env
 
 
-def save_checkpoint(model: PPO, path: Path) -> None:
+def save_checkpoint(model: PPO, path: Path, *, snapshots: int) -> None:
     """Weights, optimizer, normalisation and progress, in one move; environments start anew after a kill."""
     tensors = {f"policy/{name}": tensor for name, tensor in model.policy.state_dict().items()}
     for index, state in model.policy.optimizer.state_dict()["state"].items():
@@ -234,7 +212,7 @@ def save_checkpoint(model: PPO, path: Path) -> None:
         parts = {"mean": statistics.mean, "var": statistics.var, "count": statistics.count}
         tensors |= {f"{name}/{key}": torch.as_tensor(np.float64(value)) for key, value in parts.items()}
     fresh = path.with_suffix(".partial")
-    metadata = {"decisions": str(model.num_timesteps)}
+    metadata = {"decisions": str(model.num_timesteps), "snapshots": str(snapshots)}
     save_file({key: value.contiguous() for key, value in tensors.items()}, fresh, metadata=metadata)
     os.replace(fresh, path)
 
@@ -245,12 +223,9 @@ def load_checkpoint(model: PPO, path: Path) -> None:
     Raises:
         ValueError: the file is damaged or of another training.
     """
-    from safetensors import safe_open
-
     try:
         tensors = load_file(path)
-        with safe_open(path, framework="pt") as file:
-            model.num_timesteps = int(file.metadata()["decisions"])
+        model.num_timesteps = int(_metadata(path)["decisions"])
         model.policy.load_state_dict({k[7:]: t for k, t in tensors.items() if k.startswith("policy/")})
         whole = model.policy.optimizer.state_dict()
         for key, tensor in tensors.items():
@@ -268,6 +243,11 @@ def load_checkpoint(model: PPO, path: Path) -> None:
         raise ValueError(f"{path} does not fit this training ({reason}): remove it to start over.") from None
 
 
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        return file.metadata()
+
+
 def returns_of(
     policy: Policy,
     task: str,
@@ -280,10 +260,10 @@ def returns_of(
     env = gym.make_vec(
         ENV_IDS[task],
         num_envs=episodes,
-        action_repeat=ACTION_REPEAT,
-        max_episode_steps=DECISIONS,
-        reward_mode=reward_mode,
+        **{**ENV_KWARGS, "reward_mode": reward_mode},
     )
+    if isinstance(policy, Draws):
+        policy.begin(env.single_action_space, range(seed, seed + episodes))  # type: ignore[arg-type]
     total = np.zeros(episodes)
     for step in rollout(env, policy, [{"seed": seed}]):
         total += step.reward
@@ -311,9 +291,8 @@ def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measureme
                     method=f"{task}-ppo",
                     setting={
                         "task": task,
+                        **ENV_KWARGS,
                         "reward_mode": mode,
-                        "action_repeat": ACTION_REPEAT,
-                        "decisions": DECISIONS,
                         "episodes": episodes,
                         "paper": PAPER_RETURNS.get(task),
                     },

@@ -5,26 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from latentctx_agents.demonstrators import ACTION_REPEAT, DECISIONS, returns_of
+from latentctx_agents.demonstrators import EVALUATION_SEED, returns_of
 from latentctx_agents.results import Measurement
+from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 
 SIZE = 6  # numbers of an action of cheetah and walker
-SEED = 0
-
-
-class RandomPolicy:
-    """Uniform actions for a batch of environments."""
-
-    def __init__(self, seed: int = SEED) -> None:
-        self._rng = np.random.default_rng(seed)
-
-    def reset(self) -> None:
-        """The generator goes on."""
-
-    def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
-        """Actions, float32 (n, 6) in [-1, 1]."""
-        return self._rng.uniform(-1.0, 1.0, (len(observation), SIZE)).astype(np.float32)
 
 
 class ZeroPolicy:
@@ -45,7 +32,7 @@ def measure_floors(episodes: int = 100) -> Iterator[Measurement]:
         episodes: of each policy, task and way of counting, 500 decisions of two control steps each.
     """
     for task in ENV_IDS:
-        for name, policy in (("random", RandomPolicy()), ("zero", ZeroPolicy())):
+        for name, policy in (("random", make_demonstrator("random")), ("zero", ZeroPolicy())):
             for mode in ("last_substep", "sum"):
                 returns = returns_of(policy, task, episodes=episodes, reward_mode=mode)
                 yield from _rows(task, name, mode, returns)
@@ -62,11 +49,11 @@ def _rows(task: str, name: str, mode: str, returns: np.ndarray) -> Iterator[Meas
             setting={
                 "task": task,
                 "reward_mode": mode,
-                "action_repeat": ACTION_REPEAT,
-                "decisions": DECISIONS,
+                "action_repeat": ENV_KWARGS["action_repeat"],
+                "decisions": ENV_KWARGS["max_episode_steps"],
                 "episodes": len(returns),
             },
-            seed=SEED,
+            seed=EVALUATION_SEED,
             metric=metric,
             value=value,
         )

@@ -5,7 +5,6 @@ those of the demo, so that nothing but the pictures differs.
 """
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -17,13 +16,14 @@ import numpy as np
 from tqdm import tqdm
 
 from latentctx_agents import pretrain
-from latentctx_agents.cells import Cell, run_cell
-from latentctx_agents.demo import QUICK, DemoConfig, one_thread, preset_name
+from latentctx_agents.cells import run_cell
+from latentctx_agents.demo import QUICK, DemoConfig, cells_of, encoder_run, one_thread
 from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder
 from latentctx_agents.stats import bootstrap_interval
 from latentctx_datasets import collect, open_store
 from latentctx_datasets.recipes import RECIPES
+from latentctx_envs.cores import available_cores
 from latentctx_envs.rendering import PROFILES
 
 STUDY = "render_profiles"
@@ -63,7 +63,7 @@ def run_profiles(config: ProfilesConfig, folder: Path, *, workers: int | None = 
         workers: processes; by default one a core.
     """
     RunFolder(folder, config)
-    count = workers if workers is not None else os.cpu_count() or 1
+    count = workers if workers is not None else available_cores()
     for dataset in (config.demo.pretrain.dataset, config.demo.finetune_dataset):
         collect.build(dataset)
     for profile in config.profiles:
@@ -83,22 +83,9 @@ def run_profiles(config: ProfilesConfig, folder: Path, *, workers: int | None = 
 
 def _one(demo: DemoConfig, folder: Path) -> list[dict[str, Any]]:
     """Pretrain, finetune and evaluate one encoder; the results of its cells."""
-    pretrain.pretrain(demo.pretrain, folder / "pretrain")
-    return [
-        run_cell(
-            Cell(
-                method=demo.pretrain.objective,
-                encoder=str(folder / "pretrain" / "encoder"),
-                dataset=demo.finetune_dataset,
-                goal=goal,
-                view=demo.pretrain.view,
-                finetune=demo.finetune,
-                episodes=demo.episodes,
-                directory=str(folder / "cells" / str(goal)),
-            )
-        )
-        for goal in range(demo.goals)
-    ]
+    objective = demo.pretrain.objective
+    pretrain.pretrain(demo.pretrain, encoder_run(folder, objective))
+    return [run_cell(cell) for cell in cells_of(demo, folder, (objective,))]
 
 
 def _measurements(
@@ -116,7 +103,7 @@ def _measurements(
                     "profile": profile,
                     "demos": demo.finetune.demos,
                     "pretrain": demo.pretrain.contexts,
-                    "preset": preset_name(config.demo),
+                    "preset": config.demo.preset,
                     "goal": result["goal"],
                     "episodes": len(result["success"]),
                 },

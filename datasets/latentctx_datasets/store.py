@@ -9,7 +9,6 @@ One folder per (dataset content, frame size, camera, profile, physics version) u
 """
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -24,6 +23,7 @@ import numpy as np
 from latentctx_datasets import library, mapped
 from latentctx_datasets.mapped import cache_root
 from latentctx_datasets.replay import View, latent_env, replay
+from latentctx_envs.cores import available_cores
 
 FORMAT_VERSION = 3
 CHUNK = 25  # episodes rendered by a worker at a time; a killed build loses at most the chunks in flight
@@ -90,7 +90,7 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
     """
     dataset = library.load(dataset_id)
     path = cache_root() / "pixels" / store_key(library.recorded_hash(dataset), view)
-    count = workers if workers is not None else os.cpu_count() or 1
+    count = workers if workers is not None else available_cores()
     mapped.ensure(path, KIND, lambda partial: _build(dataset_id, view, partial, count))
     return PixelStore(path)
 

@@ -75,7 +75,7 @@ def test_the_seed_of_a_demo_reaches_pretraining_and_finetuning():
 
 
 def test_all_methods_share_encoder_shape_steps_and_evaluation(tiny_demo, tmp_path):
-    made = demo._cells(tiny_demo, tmp_path, demo.LEARNERS)
+    made = demo.cells_of(tiny_demo, tmp_path, demo.LEARNERS)
     assert {cell.finetune for cell in made} == {tiny_demo.finetune}
     assert {cell.episodes for cell in made} == {tiny_demo.episodes}
     assert {cell.view for cell in made} == {tiny_demo.pretrain.view}

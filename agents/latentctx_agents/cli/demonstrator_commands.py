@@ -14,10 +14,10 @@ class Train:
     """Train a locomotion demonstrator with PPO; the same command goes on with a killed training."""
 
     task: tyro.conf.Positional[str]  # such as cheetah-run
-    decisions: int | None = None  # in all environments together; by default what the task's recipe says
+    decisions: int = 10_000_000  # in all environments together
     seed: int = 0
     out: Path | None = None  # run folder; by default runs/demonstrators/<task>
-    publish: bool = False  # put the finished policy where demonstrators ship, with its returns
+    publish: bool = False  # put the finished policy where demonstrators ship, with a card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,10 @@ def demonstrator(words: list[str]) -> None:
 
 
 def _train(arguments: Train) -> None:
-    from latentctx_agents.demonstrators import config_of, publish, train
+    from latentctx_agents.demonstrators import DemonstratorConfig, publish, train
     from latentctx_datasets.demonstrators.locomotion import train_command
 
-    config = config_of(arguments.task, decisions=arguments.decisions, seed=arguments.seed)
+    config = DemonstratorConfig(task=arguments.task, decisions=arguments.decisions, seed=arguments.seed)
     folder = arguments.out if arguments.out is not None else Path("runs/demonstrators") / config.task
     bar = tqdm(total=config.decisions, unit="decision", unit_scale=True, desc=config.task)
 

@@ -24,9 +24,7 @@ class Recipe:
 
     id: str  # Minari dataset id
     env_id: str
-    env_kwargs: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # JSON values; the dataset's environment has them
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)  # JSON values, of the dataset's environment
     demonstrator: str  # name in `latentctx_datasets.demonstrators`
     guests: tuple[str, ...] = ()  # further demonstrators that plans name
     plans: Callable[[], Iterator[Plan]]
