@@ -52,15 +52,15 @@ class DemonstratorConfig:
 
     task: str  # a name in `ENV_IDS`
     decisions: int = 10_000_000  # in all environments together
-    num_envs: int = 32
-    horizon: int = 512  # decisions of each environment between two updates
-    batch_size: int = 2048
-    epochs: int = 5
-    learning_rate: float = 3e-4  # falls linearly to a tenth
+    num_envs: int = 128
+    horizon: int = 32  # decisions of each environment between two updates
+    batch_size: int = 512
+    epochs: int = 8
+    learning_rate: float = 1e-3  # falls linearly to a tenth
     gamma: float = 0.99
     gae_lambda: float = 0.95
-    entropy: float = 0.0  # weight of the entropy bonus
-    log_std: float = -0.5  # logarithm of the first standard deviation of actions
+    entropy: float = 0.003  # weight of the entropy bonus
+    log_std: float = 0.0  # logarithm of the first standard deviation of actions
     hidden: tuple[int, int] = (128, 128)  # of the policy; the critic has 256 twice
     snapshots: int = 20  # policies kept, evenly over the training
     seed: int = 0
