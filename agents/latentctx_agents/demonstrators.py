@@ -18,9 +18,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from latentctx_agents.results import Measurement
-from latentctx_agents.runs import MetricsLog, RunFolder, environment
+from latentctx_agents.runs import MetricsLog, RunFolder, environment, read_metrics
 from latentctx_datasets.demonstrators import Draws
-from latentctx_datasets.demonstrators.locomotion import ENV_IDS, LAYERS, weights_file
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS, LAYERS, train_command, weights_file
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.extras import require
 from latentctx_envs.rollout import Policy, rollout
@@ -304,18 +304,32 @@ def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measureme
     return rows
 
 
-def publish(config: DemonstratorConfig, file: Path, command: str, target: Path | None = None) -> Path:
+def command(config: DemonstratorConfig) -> str:
+    """The command that trains and publishes this demonstrator."""
+    options = [
+        f" --{name} {getattr(config, name)}"
+        for name in ("decisions", "seed")
+        if getattr(config, name) != getattr(DemonstratorConfig, name)
+    ]
+    return f"{train_command(config.task)}{''.join(options)}"
+
+
+def publish(config: DemonstratorConfig, file: Path, target: Path | None = None) -> Path:
     """Copy the snapshots to where demonstrators ship, with a card of how they were trained; the file.
 
     Args:
         config: the training.
-        file: the snapshots.
-        command: that trained it.
+        file: the snapshots, in the training's run folder.
         target: where to; by default the package's own folder.
     """
     place = target if target is not None else weights_file(config.task)
     place.parent.mkdir(parents=True, exist_ok=True)
-    card = {"command": command, "config": asdict(config), **environment()}
+    card = {
+        "command": command(config),
+        "config": asdict(config),
+        "training_seconds": read_metrics(file.parent)[-1]["seconds"],
+        **environment(),
+    }
     place.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
     fresh = place.with_suffix(".partial")
     fresh.write_bytes(file.read_bytes())

@@ -107,9 +107,10 @@ def test_optimizer_survives_the_checkpoint(trained):
 
 @pytest.mark.slow
 def test_published_demonstrator_has_its_command_and_is_measured_to_a_csv(trained, tmp_path, capsys):
-    target = demonstrators.publish(TINY, trained[0], "a command", tmp_path / "cheetah-run-ppo.safetensors")
+    target = demonstrators.publish(TINY, trained[0], tmp_path / "cheetah-run-ppo.safetensors")
     card = json.loads(target.with_suffix(".json").read_text())
-    assert card["command"] == "a command" and card["config"]["task"] == "cheetah-run"
+    assert card["command"] == "latentctx demonstrator train cheetah-run --publish --decisions 256"
+    assert card["config"]["task"] == "cheetah-run" and card["training_seconds"] > 0
     results = tmp_path / "results.csv"
     words = [str(target), "--task", "cheetah-run", "--episodes", "4", "--results", str(results)]
     main(["demonstrator", "evaluate", *words])

@@ -1,6 +1,7 @@
 """`latentctx demonstrator train | evaluate`."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -51,21 +52,26 @@ def demonstrator(words: list[str]) -> None:
 
 def _train(arguments: Train) -> None:
     from latentctx_agents.demonstrators import DemonstratorConfig, publish, train
-    from latentctx_datasets.demonstrators.locomotion import train_command
 
     config = DemonstratorConfig(task=arguments.task, decisions=arguments.decisions, seed=arguments.seed)
     folder = arguments.out if arguments.out is not None else Path("runs/demonstrators") / config.task
-    bar = tqdm(total=config.decisions, unit="decision", unit_scale=True, desc=config.task)
+    bar = tqdm(
+        total=config.decisions,
+        unit="decision",
+        unit_scale=True,
+        desc=config.task,
+        mininterval=0.1 if sys.stderr.isatty() else 60.0,  # a file needs no line for every update
+    )
 
     def show(done: int, metrics: dict[str, float]) -> None:
+        bar.set_postfix({name: f"{value:.2f}" for name, value in metrics.items()}, refresh=False)
         bar.update(done - bar.n)
-        bar.set_postfix({name: f"{value:.2f}" for name, value in metrics.items()})
 
     file = train(config, folder, on_rollout=show)
     bar.close()
     print(f"snapshots: {file}")
     if arguments.publish:
-        print(f"published: {publish(config, file, train_command(config.task))}")
+        print(f"published: {publish(config, file)}")
 
 
 def _evaluate(arguments: Evaluate) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from latentctx_datasets.demonstrators import snapshot_count
-from latentctx_datasets.recipes.recipe import Plan
+from latentctx_datasets.demonstrators.locomotion import ALGORITHM, ENV_IDS
+from latentctx_datasets.recipes.recipe import Plan, Recipe
 from latentctx_envs.locomotion.context import LocomotionContext
 
 EPISODES = 1000  # of each dataset; the first 100 of an expert's are the paper's main demonstrations
@@ -71,3 +72,43 @@ def mixed_plans(*parts: Plans) -> Plans:
             yield from part()
 
     return plans
+
+
+def random_recipe(dataset_id: str, context: LocomotionContext) -> Recipe:
+    """The recipe of an embodiment's random dataset, in the world of one of dm_control's own tasks."""
+    return Recipe(
+        id=dataset_id,
+        plans=random_plans(context),
+        description="1,000 episodes of uniformly random actions.",
+        max_return=NATIVE_RETURN,
+        **{**_who_and_where(dataset_id, context), "demonstrator": "random"},
+    )
+
+
+def expert_recipe(dataset_id: str, context: LocomotionContext, doing: str) -> Recipe:
+    """The recipe of a task's demonstrations; `doing` says what one sees."""
+    return Recipe(
+        id=dataset_id,
+        plans=expert_plans(context),
+        description=f"1,000 episodes of {doing}; the first 100 are the main demonstrations.",
+        **_who_and_where(dataset_id, context),
+    )
+
+
+def replay_recipe(dataset_id: str, context: LocomotionContext, doing: str, max_return: float) -> Recipe:
+    """The recipe of the episodes along a task's training, scored against the most that one can earn."""
+    names = _who_and_where(dataset_id, context)
+    return Recipe(
+        id=dataset_id,
+        plans=replay_plans(context, names["demonstrator"]),
+        description=f"1,000 episodes played evenly over the training of {doing}.",
+        max_return=max_return,
+        **names,
+    )
+
+
+def _who_and_where(dataset_id: str, context: LocomotionContext) -> dict[str, Any]:
+    """The world of a context's task, its settings, and the task's own demonstrator."""
+    _, body, _ = dataset_id.split("/")
+    name = f"{body}-{context.task}"
+    return {"env_id": ENV_IDS[name], "env_kwargs": ENV_KWARGS, "demonstrator": f"{name}-{ALGORITHM}"}

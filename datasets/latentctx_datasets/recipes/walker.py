@@ -1,93 +1,62 @@
-"""The walker's datasets (AIME, NeurIPS 2023); an exploration set, `plan2explore-v0`, has its place here."""
-
-from typing import Any
+"""The walker's datasets (AIME, NeurIPS 2023, and our own tasks); an exploration set, `plan2explore-v0`, has its place here."""
 
 from latentctx_datasets.recipes.locomotion import (
+    CUSTOM_RETURN,
     ENV_KWARGS,
     NATIVE_RETURN,
-    expert_plans,
+    expert_recipe,
     mixed_plans,
-    random_plans,
-    replay_plans,
+    random_recipe,
+    replay_recipe,
 )
 from latentctx_datasets.recipes.recipe import Recipe
 from latentctx_envs.locomotion.context import WalkerContext
 
-_STAND: dict[str, Any] = {
-    "env_id": "LatentCtx-WalkerStand-v0",
-    "env_kwargs": ENV_KWARGS,
-    "demonstrator": "walker-stand-ppo",
-}
-_WALK: dict[str, Any] = {
-    "env_id": "LatentCtx-WalkerWalk-v0",
-    "env_kwargs": ENV_KWARGS,
-    "demonstrator": "walker-walk-ppo",
-}
-_RUN: dict[str, Any] = {
-    "env_id": "LatentCtx-WalkerRun-v0",
-    "env_kwargs": ENV_KWARGS,
-    "demonstrator": "walker-run-ppo",
-}
+_STAND = WalkerContext(task="stand")
+_WALK = WalkerContext(task="walk")
+_RUN = WalkerContext(task="run")
+_WALK_BACKWARD = WalkerContext(task="walk-backward")
+_RUN_BACKWARD = WalkerContext(task="run-backward")
+_FLIP = WalkerContext(task="flip")
+_FLIP_BACKWARD = WalkerContext(task="flip-backward")
+_JUMP = WalkerContext(task="jump")
 
-_random = random_plans(WalkerContext(task="walk"))
-_stand_replay = replay_plans(WalkerContext(task="stand"), "walker-stand-ppo")
-_walk_replay = replay_plans(WalkerContext(task="walk"), "walker-walk-ppo")
+_random = random_recipe("latentctx/walker/random-v0", _WALK)
+_stand_replay = replay_recipe("latentctx/walker/stand-replay-v0", _STAND, "standing", NATIVE_RETURN)
+_walk_replay = replay_recipe("latentctx/walker/walk-replay-v0", _WALK, "walking", NATIVE_RETURN)
 
 WALKER: tuple[Recipe, ...] = (
-    Recipe(
-        id="latentctx/walker/random-v0",
-        plans=_random,
-        description="1,000 episodes of uniformly random actions.",
-        max_return=NATIVE_RETURN,
-        **{**_WALK, "demonstrator": "random"},
+    _random,
+    expert_recipe("latentctx/walker/stand-expert-v0", _STAND, "standing"),
+    expert_recipe("latentctx/walker/walk-expert-v0", _WALK, "walking"),
+    expert_recipe("latentctx/walker/run-expert-v0", _RUN, "running"),
+    expert_recipe("latentctx/walker/walk-backward-expert-v0", _WALK_BACKWARD, "walking backward"),
+    expert_recipe("latentctx/walker/run-backward-expert-v0", _RUN_BACKWARD, "running backward"),
+    expert_recipe("latentctx/walker/flip-expert-v0", _FLIP, "flipping forward"),
+    expert_recipe("latentctx/walker/flip-backward-expert-v0", _FLIP_BACKWARD, "flipping backward"),
+    expert_recipe("latentctx/walker/jump-expert-v0", _JUMP, "jumping"),
+    _stand_replay,
+    _walk_replay,
+    replay_recipe("latentctx/walker/run-replay-v0", _RUN, "running", NATIVE_RETURN),
+    replay_recipe(
+        "latentctx/walker/walk-backward-replay-v0", _WALK_BACKWARD, "walking backward", CUSTOM_RETURN
     ),
-    Recipe(
-        id="latentctx/walker/stand-expert-v0",
-        plans=expert_plans(WalkerContext(task="stand")),
-        description="1,000 episodes of standing; the first 100 are the main demonstrations.",
-        **_STAND,
+    replay_recipe(
+        "latentctx/walker/run-backward-replay-v0", _RUN_BACKWARD, "running backward", CUSTOM_RETURN
     ),
-    Recipe(
-        id="latentctx/walker/walk-expert-v0",
-        plans=expert_plans(WalkerContext(task="walk")),
-        description="1,000 episodes of walking; the first 100 are the main demonstrations.",
-        **_WALK,
+    replay_recipe("latentctx/walker/flip-replay-v0", _FLIP, "flipping forward", CUSTOM_RETURN),
+    replay_recipe(
+        "latentctx/walker/flip-backward-replay-v0", _FLIP_BACKWARD, "flipping backward", CUSTOM_RETURN
     ),
-    Recipe(
-        id="latentctx/walker/run-expert-v0",
-        plans=expert_plans(WalkerContext(task="run")),
-        description="1,000 episodes of running; the first 100 are the main demonstrations.",
-        **_RUN,
-    ),
-    Recipe(
-        id="latentctx/walker/stand-replay-v0",
-        plans=_stand_replay,
-        description="1,000 episodes played evenly over the training of standing.",
-        max_return=NATIVE_RETURN,
-        **_STAND,
-    ),
-    Recipe(
-        id="latentctx/walker/walk-replay-v0",
-        plans=_walk_replay,
-        description="1,000 episodes played evenly over the training of walking.",
-        max_return=NATIVE_RETURN,
-        **_WALK,
-    ),
-    Recipe(
-        id="latentctx/walker/run-replay-v0",
-        plans=replay_plans(WalkerContext(task="run"), "walker-run-ppo"),
-        description="1,000 episodes played evenly over the training of running.",
-        max_return=NATIVE_RETURN,
-        **_RUN,
-    ),
+    replay_recipe("latentctx/walker/jump-replay-v0", _JUMP, "jumping", CUSTOM_RETURN),
     Recipe(
         # the world of all tasks, as each part is rewarded for its own; the paper's fourth part is its exploration set
         id="latentctx/walker/mix-v0",
         env_id="LatentCtx-Walker-v0",
         env_kwargs=ENV_KWARGS,
         demonstrator="random",
-        guests=("walker-stand-ppo", "walker-walk-ppo"),
-        plans=mixed_plans(_random, _stand_replay, _walk_replay),
+        guests=(_stand_replay.demonstrator, _walk_replay.demonstrator),
+        plans=mixed_plans(_random.plans, _stand_replay.plans, _walk_replay.plans),
         description="The episodes of random-v0, stand-replay-v0 and walk-replay-v0: the paper's mix without exploration.",
         max_return=NATIVE_RETURN,
     ),
