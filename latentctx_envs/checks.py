@@ -73,7 +73,7 @@ def _check_contexts(env_id: str, kwargs: dict[str, Any]) -> None:
     with gym.make(env_id, **kwargs) as env:
         base = env.unwrapped
         assert isinstance(base, LatentContextEnv), "the environment must be a LatentContextEnv"
-        kind = base.task.context_type
+        kind = base.context_type
         rng = np.random.default_rng(0)
         one, two = kind.sample(rng), kind.sample(rng)
         assert kind.from_dict(json.loads(json.dumps(one.to_dict()))) == one, "contexts must survive JSON"

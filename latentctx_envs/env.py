@@ -1,26 +1,26 @@
 """LatentContextEnv: a Gymnasium environment whose context is hidden from the learner."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import mujoco
 import numpy as np
+from gymnasium import spaces
 
 from latentctx_envs import episode
-from latentctx_envs.batch import Batch
 from latentctx_envs.context import Context
 from latentctx_envs.observation import Observer
 from latentctx_envs.rendering import Renderer
 from latentctx_envs.settings import Settings
-from latentctx_envs.task import Task
 
 VIEW_SIZE = (256, 256)  # [pixels] of `render()`, the viewer's picture
 
 
-class LatentContextEnv(gym.Env[Any, np.ndarray]):
-    """One task with a hidden context, the base of every family's environment.
+class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
+    """One world with a hidden context, the base of every family's environment.
 
     `reset(options={"context": c})` pins the context (a `Context` or its dict); without it one is drawn from
     `settings.context_split` with the environment's own seeded generator. `reset(options={"physics_state": s})`
@@ -28,48 +28,42 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
     (a dict of plain values, privileged).
 
     Args:
-        task: physics, observations, reward and success.
         settings: what is observed, the contexts, how actions are executed.
+        context_type: of the contexts.
+        vector_spaces: the spaces of "state" and "position".
+        action_space: of one control step.
+        render_fps: control steps a second.
         render_mode: None or "rgb_array", the 256 px picture of `render()`.
-        render_context: draw the hidden context in `render()`, for the viewer only.
 
     Raises:
-        ValueError: `render_mode` is unknown or the camera does not exist.
+        ValueError: `render_mode` is unknown.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+    shows_context: bool = False  # whether something in the scene can show the context
 
     def __init__(
         self,
-        task: Task,
         settings: Settings,
         *,
+        context_type: type[Context],
+        vector_spaces: Mapping[str, spaces.Box],
+        action_space: spaces.Box,
+        render_fps: int,
         render_mode: str | None = None,
-        render_context: bool = False,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array'; got {render_mode!r}.")
-        self.metadata = {**self.metadata, "render_fps": task.render_fps / settings.action_repeat}
-        self.task = task
+        self.metadata = {**self.metadata, "render_fps": render_fps / settings.action_repeat}
         self.settings = settings
+        self.context_type = context_type
+        self.vector_spaces = dict(vector_spaces)
+        self.render_fps = render_fps
         self.render_mode = render_mode
-        self._observer = Observer(task, settings)
+        self._observer = Observer(vector_spaces, context_type, settings)
         self.observation_space = self._observer.space
-        self.action_space = copy.deepcopy(task.action_space)
-        self._eye = observation_renderer(task, settings)
-        self._viewer = Renderer(
-            task.model,
-            size=VIEW_SIZE,
-            camera=settings.camera,
-            profile="fast",
-            visible_geoms=task.context_geoms if settings.context_visible or render_context else (),
-        )
-        self._batch = Batch(task, 1, threads=1)
+        self.action_space = copy.deepcopy(action_space)
         self._context: Context | None = None
-
-    @property
-    def _data(self) -> mujoco.MjData:
-        return self._batch.datas[0]
 
     @property
     def current_context(self) -> Context:
@@ -84,39 +78,33 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
         """Start an episode; the class names the options."""
         super().reset(seed=seed)
         checked = episode.check_options(options, episode.RESET_OPTIONS)
-        self._context = episode.start_episode(self.task, self._data, self.np_random, self.settings, checked)
-        rows, contexts = self._rows()
-        _, successes = self.task.judge(rows, contexts)
-        return self._observe(rows, contexts), self._info(bool(successes[0]))
+        context = self._draw_context()  # even if one is pinned: a seed gives the same start state either way
+        if checked.get("context") is not None:
+            context = self.context_type.coerce(checked["context"])
+        self._context = None
+        self._start(context)
+        if checked.get("physics_state") is not None:
+            self._restore(checked["physics_state"])
+        self._context = context
+        return self._observe(), self._info(self._succeeds())
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Apply one action for `action_repeat` control steps; a success in any of them counts."""
-        checked = episode.check_action(action, self.task.action_space.shape)[None]
-        space, noise = self.task.action_space, self.settings.noise_scale
-        reward, success = 0.0, False
-        rows, contexts = self._rows()
-        sums = bool(self.task.accumulates(contexts)[0])
+        space = self.action_space
+        assert isinstance(space, spaces.Box)
+        checked = episode.check_action(action, space.shape)[None]
+        reward, success, sums = 0.0, False, self._accumulates()
         for _ in range(self.settings.action_repeat):
-            self._batch.step(episode.executed(checked, space, [self.np_random], noise))
-            rows = self._batch.rows()
-            rewards, successes = self.task.judge(rows, contexts)
-            reward = reward * sums + float(rewards[0])
-            success |= bool(successes[0])
+            controls = episode.executed(checked, space, [self.np_random], self.settings.noise_scale)
+            now_reward, now_success = self._control(controls)
+            reward = reward * sums + now_reward
+            success |= now_success
         terminated = success and self.settings.terminate_on_success
-        return self._observe(rows, contexts), reward, terminated, False, self._info(success)
+        return self._observe(), reward, terminated, False, self._info(success)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """The viewer's picture, uint8 (256, 256, 3), or None without a render mode."""
-        return self._viewer.render(self._data) if self.render_mode == "rgb_array" else None
-
-    def close(self) -> None:
-        """Free the renderers; calling it twice does no harm."""
-        self._eye.close()
-        self._viewer.close()
-
-    def physics_state(self) -> np.ndarray:
-        """The full physics state, float64 (k,); `reset(options={"physics_state": s})` restores it."""
-        return episode.physics_state(self.task, self._data)
+        return self._viewer().render(self._data) if self.render_mode == "rgb_array" else None
 
     def frame(
         self,
@@ -132,15 +120,63 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
             out: uint8 (h, w, 3) to write into; by default a new array.
         """
         self._context = None
-        self.task.place_context(self._data, self.task.context_type.coerce(context))
-        episode.restore(self.task, self._data, state)
-        return self._eye.render(self._data, out=out)
+        self._pose(state, self.context_type.coerce(context))
+        return self._eye().render(self._data, out=out)
 
-    def _rows(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._batch.rows(), self.current_context.as_array()[None]
+    @abstractmethod
+    def physics_state(self) -> np.ndarray:
+        """The full physics state, float64 (k,); `reset(options={"physics_state": s})` restores it."""
 
-    def _observe(self, rows: np.ndarray, contexts: np.ndarray) -> Any:
-        batch = self._observer.observe(rows, contexts, lambda: self._eye.render(self._data)[None])
+    # --- what a family provides ---
+
+    @property
+    @abstractmethod
+    def _data(self) -> mujoco.MjData:
+        """The physics of the running episode."""
+
+    @abstractmethod
+    def _draw_context(self) -> Context:
+        """A context of the settings' split, from `np_random`."""
+
+    @abstractmethod
+    def _start(self, context: Context) -> None:
+        """Put the physics into a start state of an episode with this context, drawn from `np_random`."""
+
+    @abstractmethod
+    def _restore(self, state: np.ndarray) -> None:
+        """Put the physics of the episode that was just started into a stored state."""
+
+    @abstractmethod
+    def _pose(self, state: np.ndarray, context: Context) -> None:
+        """Put the physics into a stored state of an episode with this context, for a picture."""
+
+    @abstractmethod
+    def _control(self, controls: np.ndarray) -> tuple[float, bool]:
+        """Simulate one control step of controls (1, a); its reward and success."""
+
+    @abstractmethod
+    def _succeeds(self) -> bool:
+        """Whether the start state is a success."""
+
+    @abstractmethod
+    def _vector(self, kind: str) -> np.ndarray:
+        """The "state" or "position" observation, float32 (1, d), a new array."""
+
+    @abstractmethod
+    def _eye(self) -> Renderer:
+        """The camera that makes pixel observations."""
+
+    @abstractmethod
+    def _viewer(self) -> Renderer:
+        """The camera of `render()`."""
+
+    def _accumulates(self) -> bool:
+        """Whether the rewards of an action's control steps add up; else the last one counts alone."""
+        return True
+
+    def _observe(self) -> Any:
+        contexts = self.current_context.as_array()[None]
+        batch = self._observer.observe(self._vector, contexts, lambda: self._eye().render(self._data)[None])
         if isinstance(batch, dict):
             return {key: value[0] for key, value in batch.items()}
         return batch[0]
@@ -148,14 +184,3 @@ class LatentContextEnv(gym.Env[Any, np.ndarray]):
     def _info(self, success: bool) -> dict[str, Any]:
         context = self.current_context.to_dict()
         return {"success": success, "is_success": success, "context": context}
-
-
-def observation_renderer(task: Task, settings: Settings) -> Renderer:
-    """The camera that makes pixel observations."""
-    return Renderer(
-        task.model,
-        size=settings.frame_shape[:2],
-        camera=settings.camera,
-        profile=settings.render_profile,
-        visible_geoms=task.context_geoms if settings.context_visible else (),
-    )

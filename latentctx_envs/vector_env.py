@@ -14,11 +14,11 @@ from gymnasium.vector.utils import batch_space
 from latentctx_envs import episode
 from latentctx_envs.batch import Batch
 from latentctx_envs.context import Context
-from latentctx_envs.env import observation_renderer
 from latentctx_envs.observation import Observer
 from latentctx_envs.render_pool import RenderPool
 from latentctx_envs.settings import Settings
 from latentctx_envs.task import Task
+from latentctx_envs.task_env import observation_renderer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         self.task = task
         self.settings = settings
         self._max_steps = vector.max_episode_steps
-        self._observer = Observer(task, settings)
+        self._observer = Observer(task.vector_spaces, task.context_type, settings)
         self.single_observation_space = self._observer.space
         self.single_action_space = copy.deepcopy(task.action_space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -206,13 +206,19 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         self._ended[index] = False
 
     def _observe(self, rows: np.ndarray) -> Any:
-        return self._observer.observe(rows, self._context_array, lambda: self._eyes.render(self._batch.datas))
+        return self._observer.observe(
+            lambda kind: self.task.observe(kind, rows),
+            self._context_array,
+            lambda: self._eyes.render(self._batch.datas),
+        )
 
     def _renew(self, observation: Any, rows: np.ndarray, indices: np.ndarray) -> None:
         """Write what some environments show now into a batch of observations; no other is drawn again."""
         datas = [self._batch.datas[index] for index in indices]
         contexts = self._context_array[indices]
-        part = self._observer.observe(rows[indices], contexts, lambda: self._eyes.render(datas))
+        part = self._observer.observe(
+            lambda kind: self.task.observe(kind, rows[indices]), contexts, lambda: self._eyes.render(datas)
+        )
         if isinstance(observation, dict):
             for key, value in observation.items():
                 value[indices] = part[key]

@@ -28,6 +28,7 @@ from latentctx_datasets.replay import View, latent_env, replay
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.locomotion.task import LocomotionTask
+from latentctx_envs.task_env import TaskEnv
 
 SENSORS: dict[str, dict[str, int]] = {
     "cheetah": {"position": 8, "velocity": 9},
@@ -198,7 +199,7 @@ def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def _sensors(env: LatentContextEnv) -> dict[str, int]:
-    task = env.task
+    task = env.task if isinstance(env, TaskEnv) else None
     if not isinstance(task, LocomotionTask) or env.settings.kinds != ("state",):
         raise DatasetError("the npz layout is of state observations of the cheetah and the walker.")
     return SENSORS[task.domain]

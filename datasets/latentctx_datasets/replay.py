@@ -50,7 +50,7 @@ def view_env(dataset: minari.MinariDataset, view: View) -> gym.Env[Any, Any]:
     Raises:
         DatasetError: the view shows a context that the world cannot draw, or the environment is foreign.
     """
-    if view.goal_visible and not latent_env(library.recover(dataset)).task.context_geoms:
+    if view.goal_visible and not latent_env(library.recover(dataset)).shows_context:
         raise DatasetError(
             f"goal_visible=True: the world of {dataset.id} has nothing that shows its context."
         )

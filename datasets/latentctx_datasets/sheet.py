@@ -62,10 +62,10 @@ def show(dataset_id: str, folder: Path, *, episodes: int = 6, image_size: int = 
 def take_shots(dataset: minari.MinariDataset, count: int, image_size: int) -> list[Shot]:
     """Evenly spaced episodes of a dataset, the first and the last among them, with what shows their context."""
     env = latent_env(library.recover(dataset))
-    view = View(image_size=image_size, goal_visible=bool(env.task.context_geoms))
+    view = View(image_size=image_size, goal_visible=env.shows_context)
     numbers = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int)).tolist()
     every = max(1, len(dataset[0].rewards) // LENGTH)
-    seconds = every * env.settings.action_repeat / env.task.render_fps
+    seconds = every * env.settings.action_repeat / env.render_fps
     extras = dataset.storage.get_episode_metadata(numbers)
     frames = replay(dataset, view, numbers, every=every)
     return [

@@ -154,6 +154,6 @@ def _write_small_arrays(dataset_id: str, directory: Path) -> np.ndarray:
 
 
 def _contexts(dataset: minari.MinariDataset) -> np.ndarray:
-    kind = latent_env(library.recover(dataset)).task.context_type
+    kind = latent_env(library.recover(dataset)).context_type
     extras = dataset.storage.get_episode_metadata(dataset.episode_indices)
     return np.stack([kind.from_dict(json.loads(extra["context_json"])).as_array() for extra in extras])

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.locomotion.cheetah import CheetahTask
 from latentctx_envs.locomotion.task import LocomotionTask
 from latentctx_envs.locomotion.walker import WalkerTask
 from latentctx_envs.settings import Settings
+from latentctx_envs.task_env import TaskEnv
 
 IMAGE_SIZE = 64  # [pixels] the default of these worlds (AIME, NeurIPS 2023)
 TASK_ARGUMENTS = ("task", "context_kind", "flip_signal", "reward_mode")
 
 
-class CheetahEnv(LatentContextEnv):
+class CheetahEnv(TaskEnv):
     """The planar cheetah; the context is its task.
 
     Observations: "state" is position (8: pose without the root's x) and velocity (9), "position" the first alone,
@@ -30,7 +30,7 @@ class CheetahEnv(LatentContextEnv):
         super().__init__(*task_and_settings(CheetahTask, settings), render_mode=render_mode)
 
 
-class WalkerEnv(LatentContextEnv):
+class WalkerEnv(TaskEnv):
     """The planar walker; the context is its task.
 
     Observations: "state" is orientations (14), height (1) and velocity (9), "position" all but the last, "pixels" the

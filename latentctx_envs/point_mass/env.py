@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.point_mass.task import PointMassTask
 from latentctx_envs.settings import Settings
+from latentctx_envs.task_env import TaskEnv
 
 
-class PointMassEnv(LatentContextEnv):
+class PointMassEnv(TaskEnv):
     """A point mass in a walled 0.6 m arena; the context is the goal position.
 
     Observations: "state" is (x, y, vx, vy) [m, m/s], "position" (x, y), "pixels" the top view in which the

@@ -28,8 +28,8 @@ def envs(words: list[str]) -> None:
         for name in ids():
             with gym.make(name) as env:
                 base = _base(env)
-                context = ", ".join(field.name for field in fields(base.task.context_type))
-                kinds = ", ".join(f"{k} {s.shape}" for k, s in base.task.vector_spaces.items())
+                context = ", ".join(field.name for field in fields(base.context_type))
+                kinds = ", ".join(f"{k} {s.shape}" for k, s in base.vector_spaces.items())
                 assert env.spec is not None
                 row = (context, f"{kinds}, pixels", str(base.action_space.shape))
                 table.add_row(name, *row, str(env.spec.max_episode_steps))
@@ -41,7 +41,7 @@ def envs(words: list[str]) -> None:
         base = _base(env)
         console.print(f"[bold]{arguments.id}[/bold]\n")
         console.print((type(base).__doc__ or "").strip(), markup=False)
-        context = base.task.context_type
+        context = base.context_type
         console.print(f"\ncontext: {context.__name__} {context.space()}", markup=False)
         console.print(f"splits: {', '.join(context.splits)}")
         console.print(f'make: gym.make("{arguments.id}", observation="pixels")', markup=False)
