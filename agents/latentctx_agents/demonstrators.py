@@ -7,13 +7,14 @@ replay datasets, writes a checkpoint from which a killed training goes on, and m
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+import tyro
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -50,13 +51,14 @@ class DemonstratorConfig:
         ValueError: there is no such task, or a number is out of range.
     """
 
-    task: str  # a name in `ENV_IDS`
+    task: tyro.conf.Positional[str]  # such as cheetah-run
     decisions: int = 10_000_000  # in all environments together
     num_envs: int = 128
-    horizon: int = 32  # decisions of each environment between two updates
-    batch_size: int = 512
+    horizon: int = 64  # decisions of each environment between two updates
+    batch_size: int = 1024
     epochs: int = 8
-    learning_rate: float = 1e-3  # falls linearly to a tenth
+    learning_rate: float = 1e-3  # falls to a tenth
+    decay: float = 2.0  # it falls with this power of the decisions that are left
     gamma: float = 0.99
     gae_lambda: float = 0.95
     entropy: float = 0.003  # weight of the entropy bonus
@@ -119,7 +121,7 @@ def make_model(config: DemonstratorConfig, venv: VecEnv) -> PPO:
         n_steps=config.horizon,
         batch_size=min(config.batch_size, config.horizon * config.num_envs),
         n_epochs=config.epochs,
-        learning_rate=lambda left: config.learning_rate * max(left, 0.1),
+        learning_rate=lambda left: config.learning_rate * max(left**config.decay, 0.1),
         gamma=config.gamma,
         gae_lambda=config.gae_lambda,
         ent_coef=config.entropy,
@@ -306,12 +308,12 @@ def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measureme
 
 def command(config: DemonstratorConfig) -> str:
     """The command that trains and publishes this demonstrator."""
-    options = [
-        f" --{name} {getattr(config, name)}"
-        for name in ("decisions", "seed")
-        if getattr(config, name) != getattr(DemonstratorConfig, name)
+    chosen = [
+        f"--{field.name.replace('_', '-')} {' '.join(map(str, np.atleast_1d(getattr(config, field.name))))}"
+        for field in fields(config)
+        if field.name != "task" and getattr(config, field.name) != field.default
     ]
-    return f"{train_command(config.task)}{''.join(options)}"
+    return " ".join([train_command(config.task), *chosen])
 
 
 def publish(config: DemonstratorConfig, file: Path, target: Path | None = None) -> Path:

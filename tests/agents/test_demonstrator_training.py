@@ -109,7 +109,10 @@ def test_optimizer_survives_the_checkpoint(trained):
 def test_published_demonstrator_has_its_command_and_is_measured_to_a_csv(trained, tmp_path, capsys):
     target = demonstrators.publish(TINY, trained[0], tmp_path / "cheetah-run-ppo.safetensors")
     card = json.loads(target.with_suffix(".json").read_text())
-    assert card["command"] == "latentctx demonstrator train cheetah-run --publish --decisions 256"
+    assert card["command"] == (
+        "latentctx demonstrator train cheetah-run --publish --decisions 256 --num-envs 4 --horizon 16 "
+        "--batch-size 32 --epochs 1 --hidden 8 8 --snapshots 2"
+    )
     assert card["config"]["task"] == "cheetah-run" and card["training_seconds"] > 0
     results = tmp_path / "results.csv"
     words = [str(target), "--task", "cheetah-run", "--episodes", "4", "--results", str(results)]

@@ -9,14 +9,16 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
+from latentctx_agents.demonstrators import PAPER_RETURNS, DemonstratorConfig, measure, publish, train
+from latentctx_agents.results import write_results
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a locomotion demonstrator with PPO; the same command goes on with a killed training."""
 
-    task: tyro.conf.Positional[str]  # such as cheetah-run
-    decisions: int = 10_000_000  # in all environments together
-    seed: int = 0
+    training: tyro.conf.OmitArgPrefixes[DemonstratorConfig]
     out: Path | None = None  # run folder; by default runs/demonstrators/<task>
     publish: bool = False  # put the finished policy where demonstrators ship, with a card
 
@@ -51,9 +53,7 @@ def demonstrator(words: list[str]) -> None:
 
 
 def _train(arguments: Train) -> None:
-    from latentctx_agents.demonstrators import DemonstratorConfig, publish, train
-
-    config = DemonstratorConfig(task=arguments.task, decisions=arguments.decisions, seed=arguments.seed)
+    config = arguments.training
     folder = arguments.out if arguments.out is not None else Path("runs/demonstrators") / config.task
     bar = tqdm(
         total=config.decisions,
@@ -75,10 +75,6 @@ def _train(arguments: Train) -> None:
 
 
 def _evaluate(arguments: Evaluate) -> None:
-    from latentctx_agents.demonstrators import PAPER_RETURNS, measure
-    from latentctx_agents.results import write_results
-    from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy
-
     task = arguments.task if arguments.task is not None else arguments.source
     if task not in ENV_IDS:
         raise ValueError(f"--task must be one of {', '.join(ENV_IDS)}; got {task!r}.")

@@ -6,13 +6,19 @@ from collections.abc import Callable, Sequence
 
 from latentctx_agents.cli import (
     data_commands,
-    demonstrator_commands,
     learn_commands,
     study_commands,
     world_commands,
 )
 
 Command = Callable[[list[str]], None]
+
+
+def _demonstrator(words: list[str]) -> None:
+    from latentctx_agents.cli import demonstrator_commands  # Stable-Baselines3 takes seconds to import
+
+    demonstrator_commands.demonstrator(words)
+
 
 COMMANDS: dict[str, tuple[Command, str]] = {
     "demo": (learn_commands.demo, "the main job end to end, with a report"),
@@ -21,7 +27,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "pretrain": (learn_commands.pretrain, "train an encoder on demonstrations of hidden contexts"),
     "finetune": (learn_commands.finetune, "clone a policy for one new context on a frozen encoder"),
     "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
-    "demonstrator": (demonstrator_commands.demonstrator, "train or evaluate a locomotion demonstrator"),
+    "demonstrator": (_demonstrator, "train or evaluate a locomotion demonstrator"),
     "study": (study_commands.study, "a whole study as one command: its cells, CSV and table"),
     "report": (learn_commands.report, "write the HTML page of a finished demo run again"),
     "doctor": (world_commands.doctor, "check rendering and versions"),
