@@ -57,8 +57,9 @@ class DemonstratorConfig:
     horizon: int = 64  # decisions of each environment between two updates
     batch_size: int = 1024
     epochs: int = 8
-    learning_rate: float = 1e-3  # falls to a tenth
+    learning_rate: float = 5e-4  # falls to a tenth
     decay: float = 2.0  # it falls with this power of the decisions that are left
+    target_kl: float = 0.03  # epochs end early beyond this divergence from the policy that acted
     gamma: float = 0.99
     gae_lambda: float = 0.95
     entropy: float = 0.003  # weight of the entropy bonus
@@ -122,6 +123,7 @@ def make_model(config: DemonstratorConfig, venv: VecEnv) -> PPO:
         batch_size=min(config.batch_size, config.horizon * config.num_envs),
         n_epochs=config.epochs,
         learning_rate=lambda left: config.learning_rate * max(left**config.decay, 0.1),
+        target_kl=config.target_kl,
         gamma=config.gamma,
         gae_lambda=config.gae_lambda,
         ent_coef=config.entropy,
