@@ -1,8 +1,6 @@
 """The cheetah's datasets (AIME, NeurIPS 2023); an exploration set, `plan2explore-v0`, has its place here."""
 
 from latentctx_datasets.recipes.locomotion import (
-    CUSTOM_RETURN,
-    NATIVE_RETURN,
     expert_recipe,
     random_recipe,
     replay_recipe,
@@ -21,12 +19,8 @@ CHEETAH: tuple[Recipe, ...] = (
     expert_recipe("latentctx/cheetah/run-backward-expert-v0", _RUN_BACKWARD, "running backward"),
     expert_recipe("latentctx/cheetah/flip-expert-v0", _FLIP, "flipping forward"),
     expert_recipe("latentctx/cheetah/flip-backward-expert-v0", _FLIP_BACKWARD, "flipping backward"),
-    replay_recipe("latentctx/cheetah/run-replay-v0", _RUN, "running", NATIVE_RETURN),
-    replay_recipe(
-        "latentctx/cheetah/run-backward-replay-v0", _RUN_BACKWARD, "running backward", CUSTOM_RETURN
-    ),
-    replay_recipe("latentctx/cheetah/flip-replay-v0", _FLIP, "flipping forward", CUSTOM_RETURN),
-    replay_recipe(
-        "latentctx/cheetah/flip-backward-replay-v0", _FLIP_BACKWARD, "flipping backward", CUSTOM_RETURN
-    ),
+    replay_recipe("latentctx/cheetah/run-replay-v0", _RUN, "running"),
+    replay_recipe("latentctx/cheetah/run-backward-replay-v0", _RUN_BACKWARD, "running backward"),
+    replay_recipe("latentctx/cheetah/flip-replay-v0", _FLIP, "flipping forward"),
+    replay_recipe("latentctx/cheetah/flip-backward-replay-v0", _FLIP_BACKWARD, "flipping backward"),
 )

@@ -22,7 +22,14 @@ ENV_KWARGS: dict[str, Any] = {
 NATIVE_RETURN = 1000.0  # the most that an episode of a task of dm_control's can earn
 CUSTOM_RETURN = 500.0  # of another task
 
+NATIVE_TASKS = ("cheetah-run", "walker-stand", "walker-walk", "walker-run")
+
 Plans = Callable[[], Iterator[Plan]]
+
+
+def most(task: str) -> float:
+    """The most that an episode of a task such as "cheetah-run" can earn."""
+    return NATIVE_RETURN if task in NATIVE_TASKS else CUSTOM_RETURN
 
 
 def random_plans(context: LocomotionContext) -> Plans:
@@ -95,14 +102,14 @@ def expert_recipe(dataset_id: str, context: LocomotionContext, doing: str) -> Re
     )
 
 
-def replay_recipe(dataset_id: str, context: LocomotionContext, doing: str, max_return: float) -> Recipe:
+def replay_recipe(dataset_id: str, context: LocomotionContext, doing: str) -> Recipe:
     """The recipe of the episodes along a task's training, scored against the most that one can earn."""
     names = _who_and_where(dataset_id, context)
     return Recipe(
         id=dataset_id,
         plans=replay_plans(context, names["demonstrator"]),
         description=f"1,000 episodes played evenly over the training of {doing}.",
-        max_return=max_return,
+        max_return=most(names["demonstrator"].removesuffix(f"-{ALGORITHM}")),
         **names,
     )
 

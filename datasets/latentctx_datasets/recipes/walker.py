@@ -1,7 +1,6 @@
 """The walker's datasets (AIME, NeurIPS 2023, and our own tasks); an exploration set, `plan2explore-v0`, has its place here."""
 
 from latentctx_datasets.recipes.locomotion import (
-    CUSTOM_RETURN,
     ENV_KWARGS,
     NATIVE_RETURN,
     expert_recipe,
@@ -22,8 +21,8 @@ _FLIP_BACKWARD = WalkerContext(task="flip-backward")
 _JUMP = WalkerContext(task="jump")
 
 _random = random_recipe("latentctx/walker/random-v0", _WALK)
-_stand_replay = replay_recipe("latentctx/walker/stand-replay-v0", _STAND, "standing", NATIVE_RETURN)
-_walk_replay = replay_recipe("latentctx/walker/walk-replay-v0", _WALK, "walking", NATIVE_RETURN)
+_stand_replay = replay_recipe("latentctx/walker/stand-replay-v0", _STAND, "standing")
+_walk_replay = replay_recipe("latentctx/walker/walk-replay-v0", _WALK, "walking")
 
 WALKER: tuple[Recipe, ...] = (
     _random,
@@ -37,18 +36,12 @@ WALKER: tuple[Recipe, ...] = (
     expert_recipe("latentctx/walker/jump-expert-v0", _JUMP, "jumping"),
     _stand_replay,
     _walk_replay,
-    replay_recipe("latentctx/walker/run-replay-v0", _RUN, "running", NATIVE_RETURN),
-    replay_recipe(
-        "latentctx/walker/walk-backward-replay-v0", _WALK_BACKWARD, "walking backward", CUSTOM_RETURN
-    ),
-    replay_recipe(
-        "latentctx/walker/run-backward-replay-v0", _RUN_BACKWARD, "running backward", CUSTOM_RETURN
-    ),
-    replay_recipe("latentctx/walker/flip-replay-v0", _FLIP, "flipping forward", CUSTOM_RETURN),
-    replay_recipe(
-        "latentctx/walker/flip-backward-replay-v0", _FLIP_BACKWARD, "flipping backward", CUSTOM_RETURN
-    ),
-    replay_recipe("latentctx/walker/jump-replay-v0", _JUMP, "jumping", CUSTOM_RETURN),
+    replay_recipe("latentctx/walker/run-replay-v0", _RUN, "running"),
+    replay_recipe("latentctx/walker/walk-backward-replay-v0", _WALK_BACKWARD, "walking backward"),
+    replay_recipe("latentctx/walker/run-backward-replay-v0", _RUN_BACKWARD, "running backward"),
+    replay_recipe("latentctx/walker/flip-replay-v0", _FLIP, "flipping forward"),
+    replay_recipe("latentctx/walker/flip-backward-replay-v0", _FLIP_BACKWARD, "flipping backward"),
+    replay_recipe("latentctx/walker/jump-replay-v0", _JUMP, "jumping"),
     Recipe(
         # the world of all tasks, as each part is rewarded for its own; the paper's fourth part is its exploration set
         id="latentctx/walker/mix-v0",
