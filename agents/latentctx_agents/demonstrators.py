@@ -65,6 +65,7 @@ class DemonstratorConfig:
     gamma: float = 0.99
     gae_lambda: float = 0.95
     entropy: float = 0.003  # weight of the entropy bonus
+    entropy_decay: float = 0.0  # it falls with this power of the decisions that are left; 0 keeps it
     log_std: float = 0.0  # logarithm of the first standard deviation of actions
     hidden: tuple[int, int] = (128, 128)  # of the policy; the critic has 256 twice
     wrong_way: float = (
@@ -205,6 +206,8 @@ class _Keeper(BaseCallback):
         assert self._log is not None
         self._log.write(self.num_timesteps, metrics)
         self._on_rollout(self.num_timesteps, metrics)
+        left = 1.0 - self.num_timesteps / self._config.decisions
+        self.model.ent_coef = self._config.entropy * max(left, 0.0) ** self._config.entropy_decay
         due = (len(self._snapshots) + 1) * self._config.decisions / self._config.snapshots
         if self.num_timesteps >= due:  # with the weights that played this rollout
             self._snapshots.append(snapshot(self.model))
