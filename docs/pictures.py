@@ -8,11 +8,18 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import latentctx_envs  # noqa: F401  registers the ids
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, weights_file
+from latentctx_datasets.recipes.locomotion import ENV_KWARGS
+from latentctx_datasets.sheet import write_gif
 from latentctx_envs.meta_world import make_sawyer
+from latentctx_envs.meta_world.splits import TASKS
 from latentctx_envs.rendering import PROFILES, Renderer
 
 IMAGES = Path(__file__).parent / "images"
 TILE = 252  # [pixels]
+SMALL = 116  # [pixels] of a task's tile
+FILM = 112  # [pixels] of a task's tile in the GIFs
+FRAMES = 80  # of the GIFs, two decisions apart
 STATE = (0.0, 0.13, 0.17, 0.0, 0.0)  # time, x, y, vx, vy
 CONTEXT = {"goal": (-0.18, -0.1)}
 
@@ -83,7 +90,68 @@ def render_profiles() -> None:
     Image.fromarray(np.concatenate(rows)).save(IMAGES / "render_profiles.png", optimize=True)
 
 
+def demonstrators(body: str, columns: int) -> None:
+    """One GIF of an embodiment: every task by its demonstrator, from the start of an episode."""
+    films = []
+    for task, env_id in ENV_IDS.items():
+        if not task.startswith(body) or not weights_file(task).is_file():
+            continue
+        env = gym.make(env_id, observation=("state", "pixels"), image_size=FILM, **ENV_KWARGS)
+        policy = TrainedPolicy(task)
+        observation, info = env.reset(seed=1)
+        frames = []
+        for time in range(2 * FRAMES):
+            if time % 2 == 0:
+                frames.append(labelled(observation["pixels"], task))
+            observation, _, _, _, info = env.step(policy(observation["state"], info))
+        env.close()
+        films.append(np.stack(frames))
+    films += [np.full_like(films[0], 255)] * (-len(films) % columns)
+    rows = [np.concatenate(films[i : i + columns], axis=2) for i in range(0, len(films), columns)]
+    write_gif([np.concatenate(rows, axis=1)], IMAGES / f"{body}_demonstrators.gif")
+
+
+def meta_world_tasks(columns: int = 9) -> None:
+    """Every task of Meta-World at the start of an episode, in the window that learners see."""
+    tiles = []
+    for task in TASKS:
+        env = gym.make("LatentCtx-MetaWorld-v0", task=task, observation="pixels", image_size=SMALL)
+        name = (
+            task.removesuffix("-v3").replace("button-press", "button").replace("plate-slide", "plate")
+        )  # to fit
+        tiles.append(labelled(env.reset(seed=0)[0], name))
+        env.close()
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
+    Image.fromarray(np.concatenate(rows)).save(IMAGES / "meta_world_tasks.png", optimize=True)
+
+
+def meta_world_goals() -> None:
+    """Pick and place with two goals, hidden and visible."""
+    tiles = []
+    for visible in (False, True):
+        env = gym.make("LatentCtx-PickPlace-v0", observation="pixels", image_size=240, goal_visible=visible)
+        for goal in ((-0.08, 0.82, 0.1), (0.08, 0.88, 0.25)):
+            context = {"task": "pick-place-v3", "vector": (0.02, 0.65, 0.02, *goal)}
+            frame, _ = env.reset(seed=0, options={"context": context})
+            tiles.append(labelled(frame, f"goal {goal}, {'visible' if visible else 'hidden'}"))
+        env.close()
+    Image.fromarray(np.concatenate(tiles, axis=1)).save(IMAGES / "meta_world_goals.png", optimize=True)
+
+
+def labelled(frame: np.ndarray, title: str) -> np.ndarray:
+    """A frame under its title."""
+    picture = Image.new("RGB", (frame.shape[1] + 4, frame.shape[0] + 20), (255, 255, 255))
+    picture.paste(Image.fromarray(frame), (2, 18))
+    ImageDraw.Draw(picture).text((4, 3), title, fill=(0, 0, 0))
+    return np.asarray(picture)
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
+    demonstrators("cheetah", 2)
+    demonstrators("walker", 4)
+    meta_world_tasks()
+    meta_world_goals()
     point_mass_profiles()
     render_profiles()

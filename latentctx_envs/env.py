@@ -40,6 +40,7 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+    context_shapes_start: bool = False  # whether the context also decides the start state, which is seen
     shows_context: bool = False  # whether something in the scene can show the context
 
     def __init__(
@@ -78,7 +79,9 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         """Start an episode; the class names the options."""
         super().reset(seed=seed)
         checked = episode.check_options(options, episode.RESET_OPTIONS)
-        context = self._draw_context()  # even if one is pinned: a seed gives the same start state either way
+        context = self.draw_context(
+            self.np_random
+        )  # even if one is pinned: a seed gives the same start state either way
         if checked.get("context") is not None:
             context = self.context_type.coerce(checked["context"])
         self._context = None
@@ -124,6 +127,10 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         return self._eye().render(self._data, out=out)
 
     @abstractmethod
+    def draw_context(self, rng: np.random.Generator) -> Context:
+        """A context that an episode may have, of the settings' split, drawn from `rng`."""
+
+    @abstractmethod
     def physics_state(self) -> np.ndarray:
         """The full physics state, float64 (k,); `reset(options={"physics_state": s})` restores it."""
 
@@ -133,10 +140,6 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
     @abstractmethod
     def _data(self) -> mujoco.MjData:
         """The physics of the running episode."""
-
-    @abstractmethod
-    def _draw_context(self) -> Context:
-        """A context of the settings' split, from `np_random`."""
 
     @abstractmethod
     def _start(self, context: Context) -> None:

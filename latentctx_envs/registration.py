@@ -109,6 +109,21 @@ def register_all() -> None:
         max_episode_steps=1000,
         kwargs={"task": "jump"},
     )
+    gym.register(
+        id="LatentCtx-MetaWorld-v0",
+        entry_point="latentctx_envs.meta_world.env:MetaWorldEnv",
+        max_episode_steps=250,
+    )
+    gym.register(
+        id="LatentCtx-PickPlace-v0",
+        entry_point="latentctx_envs.meta_world.env:PickPlaceEnv",
+        max_episode_steps=250,
+    )
+    gym.register(
+        id="LatentCtx-Door-v0",
+        entry_point="latentctx_envs.meta_world.env:DoorEnv",
+        max_episode_steps=250,
+    )
 
 
 def ids() -> tuple[str, ...]:

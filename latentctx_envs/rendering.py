@@ -74,6 +74,19 @@ def check_profile(profile: str) -> None:
         raise ValueError(f"render_profile must be one of {', '.join(PROFILES)}; got {profile!r}.")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Window:
+    """The part of a camera's picture that is drawn, alone, at any size: the camera looks askew through it.
+
+    Rows and columns are counted in the picture as it is shown, after it was turned upside down if it was.
+    """
+
+    picture: tuple[int, int]  # (height, width) of the whole [pixels]
+    rows: tuple[int, int]  # first row and the one after the last
+    columns: tuple[int, int]
+    upside_down: bool = False  # the bottom row is shown at the top
+
+
 class Renderer:
     """Renders one model at one size, camera and profile; the physics model is never touched.
 
@@ -83,6 +96,8 @@ class Renderer:
         camera: camera name or index.
         profile: "reference" (pixel-identical to dm_control), "fast" (same to the eye) or "turbo".
         visible_geoms: names of geoms that are transparent in `model` but drawn here.
+        hidden_sites: names of sites that are not drawn.
+        window: draw this part of the camera's picture; None for all of it, in the proportions of `size`.
 
     Raises:
         ValueError: unknown camera, profile, geom or a size below 1.
@@ -97,6 +112,8 @@ class Renderer:
         camera: str | int = 0,
         profile: RenderProfile = "fast",
         visible_geoms: tuple[str, ...] = (),
+        hidden_sites: tuple[str, ...] = (),
+        window: Window | None = None,
     ) -> None:
         check_profile(profile)
         if min(size) < 1:
@@ -107,6 +124,11 @@ class Renderer:
         self._model = self._adapted_copy(model)
         for name in visible_geoms:
             self._model.geom_rgba[_geom_id(model, name), 3] = 1.0
+        for name in hidden_sites:
+            self._model.site(name).rgba[3] = 0.0
+        self._upside_down = window is not None and window.upside_down
+        if window is not None:
+            _look_through(self._model, self._camera_id, window)
         self._context: mujoco.MjrContext | None = None
         self._pid: int | None = None
 
@@ -181,7 +203,9 @@ class Renderer:
         mujoco.mjr_readPixels(self._buffer, None, self._rect, self._context)
         if out is None:
             out = np.empty_like(self._buffer)
-        out[...] = self._buffer[::-1]  # OpenGL's first row is the bottom one
+        out[...] = (
+            self._buffer if self._upside_down else self._buffer[::-1]
+        )  # OpenGL's first row is the bottom one
         return out
 
     def _take_shadows_of_planes(self) -> None:
@@ -201,6 +225,21 @@ class Renderer:
         if self._context is not None and self._pid == os.getpid():
             self._context.free()
         self._context = None
+
+
+def _look_through(model: mujoco.MjModel, camera: int, window: Window) -> None:
+    """Give a camera the lens whose whole picture is the window, in units of the picture's pixels."""
+    height, width = window.picture
+    (top, bottom), (left, right) = window.rows, window.columns
+    focus = height / 2 / np.tan(np.radians(model.cam_fovy[camera]) / 2)
+    down = (top + bottom - height) / 2
+    model.cam_sensorsize[camera] = right - left, bottom - top
+    model.cam_intrinsic[camera] = (
+        focus,
+        focus,
+        (left + right - width) / 2,
+        down if window.upside_down else -down,
+    )
 
 
 def _camera_id(model: mujoco.MjModel, camera: str | int) -> int:

@@ -62,12 +62,13 @@ class TaskEnv(LatentContextEnv):
         self._eyes.close()
         self._view.close()
 
+    def draw_context(self, rng: np.random.Generator) -> Context:
+        """A context that an episode may have, of the settings' split, drawn from `rng`."""
+        return self.task.draw_context(rng, self.settings.context_split)
+
     def physics_state(self) -> np.ndarray:
         """The full physics state, float64 (k,); `reset(options={"physics_state": s})` restores it."""
         return episode.physics_state(self.task, self._data)
-
-    def _draw_context(self) -> Context:
-        return self.task.draw_context(self.np_random, self.settings.context_split)
 
     def _start(self, context: Context) -> None:
         self.task.start(self._data, context, self.np_random)

@@ -13,7 +13,7 @@ from latentctx_datasets import library
 from latentctx_datasets.demonstrators import Draws, make_demonstrator
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes import RECIPES, Plan, Recipe
-from latentctx_datasets.replay import View, replay, view_env
+from latentctx_datasets.replay import View, latent_env, replay, view_env
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.rendering import RenderProfile
 from latentctx_envs.rollout import Step, rollout
@@ -60,9 +60,17 @@ def collect(recipe: Recipe) -> Iterator[Record]:
     """Play the planned episodes, some side by side, and yield them in order."""
     plans = list(recipe.plans())
     with tqdm(total=len(plans), desc=f"collect {recipe.id}", unit="ep", delay=1) as bar:
-        for first, batch in batches(plans):
-            yield from play(recipe, batch, first)
-            bar.update(len(batch))
+        for record in _played(recipe, plans):
+            yield record
+            bar.update()
+
+
+def _played(recipe: Recipe, plans: Sequence[Plan]) -> Iterator[Record]:
+    if gym.spec(recipe.env_id).vector_entry_point is None:
+        yield from play_alone(recipe, plans)
+        return
+    for first, batch in batches(plans):
+        yield from play(recipe, batch, first)
 
 
 def batches(plans: Sequence[Plan]) -> Iterator[tuple[int, list[Plan]]]:
@@ -102,8 +110,19 @@ def play(recipe: Recipe, plans: Sequence[Plan], first: int = 0) -> Iterator[Reco
         yield _record(plan, name, first + index, {key: value[index] for key, value in arrays.items()})
 
 
-def _by_episode(steps: Sequence[Step]) -> dict[str, np.ndarray]:
-    """Everything that N episodes recorded, (N, T, ...) or, with the last observation, (N, T + 1, ...)."""
+def play_alone(recipe: Recipe, plans: Sequence[Plan]) -> Iterator[Record]:
+    """Roll out planned episodes one after the other, in a world that has no vector environment of its own."""
+    policy = make_demonstrator(recipe.demonstrator)
+    with gym.make(recipe.env_id, **recipe.env_kwargs) as env:
+        watch = latent_env(env).physics_state
+        for number, plan in enumerate(plans):
+            reset = {"seed": plan.seed, "options": {"context": plan.context.to_dict()}}
+            arrays = _by_episode(list(rollout(env, policy, [reset], watch=watch)), axis=0)
+            yield _record(plan, recipe.demonstrator, number, arrays)
+
+
+def _by_episode(steps: Sequence[Step], axis: int = 1) -> dict[str, np.ndarray]:
+    """Everything that N episodes recorded, (N, T, ...) or, with the last observation, (N, T + 1, ...); of one, axis 0."""
     start = steps[0]
     sequences = {
         "observations": [start.observation, *(step.next_observation for step in steps)],
@@ -115,7 +134,7 @@ def _by_episode(steps: Sequence[Step]) -> dict[str, np.ndarray]:
         "truncations": [step.truncated for step in steps],
         "active": [step.active for step in steps],
     }
-    return {name: np.stack(values, axis=1) for name, values in sequences.items()}
+    return {name: np.stack(values, axis=axis) for name, values in sequences.items()}
 
 
 def _record(plan: Plan, demonstrator: str, number: int, arrays: dict[str, np.ndarray]) -> Record:

@@ -20,15 +20,17 @@ class View:
     """From where and how frames are rendered."""
 
     image_size: int = 84  # [pixels] side of the square frame (AIME: 64)
-    camera: str | int = 0  # name or index
+    camera: str | int | None = None  # name or index; None for the world's own
     render_profile: RenderProfile = "fast"  # "reference", "fast" or "turbo"
-    goal_visible: bool = False  # draw the context: the observable-context control; point mass only
+    goal_visible: bool = False  # draw the context: the observable-context control; not of locomotion
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of an environment that shows this view."""
         given = asdict(self)
         if not self.goal_visible:
             del given["goal_visible"]  # worlds without a goal do not know it
+        if self.camera is None:
+            del given["camera"]
         return given
 
 

@@ -36,7 +36,9 @@ class Sawyer(Senses):
         self._walks = resets.Walks()
         self._walking = False
         self._pinned: np.ndarray | None = None
+        self._moved_hand = False
         super().__init__(**rendering)
+        self._hand_home = self.hand_init_pos
         self._partially_observable = not goal_observed
         del self.sawyer_observation_space  # cached by upstream before it knows
         self.observation_space = self.sawyer_observation_space
@@ -53,6 +55,7 @@ class Sawyer(Senses):
         options: dict[str, Any] | None = None,
         *,
         rand_vec: np.ndarray | None = None,
+        hand_offset: np.ndarray | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode, in the state of a fresh environment of upstream's with this random vector.
 
@@ -60,6 +63,7 @@ class Sawyer(Senses):
             seed: seeds the generator that random vectors are drawn from.
             options: none are known.
             rand_vec: where objects and goal are [m], float64, within `_random_reset_space`.
+            hand_offset: how far from its usual place the hand starts [m], (3,).
 
         Raises:
             ValueError: an option was given, or the task does not take the random vector.
@@ -67,6 +71,8 @@ class Sawyer(Senses):
         if options:
             raise ValueError(f"reset() knows no options, only seed and rand_vec; got {sorted(options)}.")
         gym.Env.reset(self, seed=seed)
+        self._moved_hand = hand_offset is not None
+        self.hand_init_pos = self._hand_home if hand_offset is None else self._hand_home + hand_offset
         self._pinned = None if rand_vec is None else self._checked(rand_vec)
         self._pinned = self._arrange(self.np_random)
         mujoco.mj_resetData(self.model, self.data)
@@ -92,26 +98,37 @@ class Sawyer(Senses):
             raise RuntimeError("no episode is running: call reset() first.")
         return self._pinned.copy()
 
-    def physics_state(self) -> np.ndarray:
-        """All that the physics of the next step depends on beside action and random vector, float64 (k,)."""
-        return resets.get_state(self.model, self.data)
+    @property
+    def observed_goal(self) -> np.ndarray:
+        """Where the goal of the running episode is [m], float64 (3,), as the observation holds it."""
+        return np.array(self._get_pos_goal())
 
-    def set_physics_state(self, state: np.ndarray) -> None:
+    def physics_state(self, parts: int = resets.STATE) -> np.ndarray:
+        """All that the physics of the next step depends on beside action and random vector, float64 (k,).
+
+        Args:
+            parts: of `mujoco.mjtState`; `resets.LEAST` is enough between two steps.
+        """
+        return resets.get_state(self.model, self.data, parts)
+
+    def set_physics_state(self, state: np.ndarray, parts: int = resets.STATE) -> None:
         """Go on from a stored `physics_state()` of an episode with the same random vector.
 
         The next observation has the restored frame as its previous one. What a reward function has noted in the
         episode (only bin-picking's notes anything) is not part of the state.
 
         Raises:
-            ValueError: the state has another length.
+            ValueError: the state has another length or is not finite.
         """
-        size = mujoco.mj_stateSize(self.model, resets.STATE)
-        if np.shape(state) != (size,):
-            raise ValueError(f"a physics state of {self.task} has shape ({size},); got {np.shape(state)}.")
+        size = mujoco.mj_stateSize(self.model, parts)
+        if np.shape(state) != (size,) or not np.isfinite(state).all():
+            raise ValueError(
+                f"a physics state of {self.task} is {size} finite numbers; got shape {np.shape(state)}."
+            )
         state = np.asarray(state, dtype=np.float64)
-        mujoco.mj_setState(self.model, self.data, state, resets.STATE)
+        mujoco.mj_setState(self.model, self.data, state, parts)
         mujoco.mj_forward(self.model, self.data)
-        mujoco.mj_setState(self.model, self.data, state, resets.STATE)  # the pass has moved the warm start
+        mujoco.mj_setState(self.model, self.data, state, parts)  # the pass has moved the warm start
         self._prev_obs = self._get_curr_obs_combined_no_goal()
 
     def set_task(self, task: Any) -> None:
@@ -167,7 +184,7 @@ class Sawyer(Senses):
             self.data.mocap_quat[0] = (1, 0, 1, 0)
             self.data.ctrl[:] = (-1, 1)
             key = self.rand_vec.tobytes() if meets else b""
-            self._walks.end(self.model, self.data, steps * self.frame_skip, key)
+            self._walks.end(self.model, self.data, steps * self.frame_skip, None if self._moved_hand else key)
         self.init_tcp = self.tcp_center
 
     # --- steps ---
@@ -255,3 +272,9 @@ def _sawyer_class(task: str) -> type[Sawyer]:
         )
     theirs = ALL_V3_ENVIRONMENTS[task]
     return compose(f"Fast{theirs.__name__}", Sawyer, theirs)
+
+
+@functools.cache
+def shared_sawyer(task: str) -> Sawyer:
+    """An engine of the task for questions that belong to no episode, made once a process."""
+    return make_sawyer(task)

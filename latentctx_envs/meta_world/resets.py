@@ -30,7 +30,13 @@ their box, unless its vector moves no body at all.
 """
 
 REMEMBERED = 256  # walks of different random vectors, about a kilobyte each
-STATE = mujoco.mjtState.mjSTATE_INTEGRATION  # all that the next step depends on, warm start included
+STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)  # all that the next step depends on, warm start included
+LEAST = int(
+    mujoco.mjtState.mjSTATE_FULLPHYSICS
+    | mujoco.mjtState.mjSTATE_WARMSTART
+    | mujoco.mjtState.mjSTATE_MOCAP_POS
+    | mujoco.mjtState.mjSTATE_MOCAP_QUAT
+)  # of these, what differs between two moments of an episode and is not set by the next action
 
 
 class Walks:
@@ -39,15 +45,16 @@ class Walks:
     def __init__(self) -> None:
         self._states: dict[bytes, np.ndarray] = {}
 
-    def end(self, model: mujoco.MjModel, data: mujoco.MjData, substeps: int, key: bytes) -> None:
+    def end(self, model: mujoco.MjModel, data: mujoco.MjData, substeps: int, key: bytes | None) -> None:
         """Put `data`, fresh from `mj_resetData` and with its controls set, at the end of a walk of `substeps`.
 
-        The last step is always made: it leaves the same derived quantities behind as a walk, one step old.
+        A walk without a key is not remembered. The last step is always made: it leaves the same derived quantities behind as a walk, one step old.
         """
-        state = self._states.get(key)
+        state = None if key is None else self._states.get(key)
         if state is None:
             mujoco.mj_step(model, data, nstep=substeps - 1)
-            self._remember(key, get_state(model, data))
+            if key is not None:
+                self._remember(key, get_state(model, data))
         else:
             mujoco.mj_setState(model, data, state, STATE)
         mujoco.mj_step(model, data)
@@ -58,8 +65,8 @@ class Walks:
         self._states[key] = state
 
 
-def get_state(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-    """MuJoCo's integration state, float64 (k,)."""
-    state = np.empty(mujoco.mj_stateSize(model, STATE))
-    mujoco.mj_getState(model, data, state, STATE)
+def get_state(model: mujoco.MjModel, data: mujoco.MjData, parts: int = STATE) -> np.ndarray:
+    """MuJoCo's integration state or parts of it, float64 (k,)."""
+    state = np.empty(mujoco.mj_stateSize(model, parts))
+    mujoco.mj_getState(model, data, state, parts)
     return state

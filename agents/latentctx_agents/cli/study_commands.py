@@ -1,5 +1,6 @@
 """`latentctx study NAME`: studies whose every cell is resumable and whose result is a CSV."""
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +73,31 @@ def floors(words: list[str]) -> None:
     print(f"results: {arguments.out}")
 
 
+def scripted(words: list[str]) -> None:
+    """Measure Meta-World's scripted policies in all fifty tasks."""
+    from latentctx_agents.results import write_results
+    from latentctx_agents.scripted import measure_scripted
+
+    @dataclass(frozen=True, kw_only=True)
+    class Scripted:
+        """Success of Meta-World's scripted policies, task by task."""
+
+        episodes: int = 20  # of each task
+        out: Path = Path("agents/results/meta_world_scripted/scripted.csv")  # the results
+
+    arguments = tyro.cli(Scripted, args=words, prog="latentctx study scripted")
+    rows = list(measure_scripted(arguments.episodes))
+    write_results(arguments.out, rows)
+    rates = {row.setting["task"]: row.value for row in rows if row.metric == "success"}
+    lengths = [row.value for row in rows if row.metric == "length"]
+    facts = {"tasks": len(rates), "success": sum(rates.values()) / len(rates)}
+    facts |= {"length": sum(lengths) / len(lengths), "below 1": {t: r for t, r in rates.items() if r < 1.0}}
+    print(json.dumps(facts))
+    print(f"results: {arguments.out}")
+
+
 STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
+    "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),
     "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
 }

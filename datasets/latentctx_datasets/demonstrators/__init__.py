@@ -8,6 +8,7 @@ from gymnasium import spaces
 
 from latentctx_datasets.demonstrators import locomotion
 from latentctx_datasets.demonstrators.locomotion import TrainedPolicy
+from latentctx_datasets.demonstrators.meta_world import ScriptedPolicy
 from latentctx_datasets.demonstrators.point_mass import PointMassExpert
 from latentctx_datasets.demonstrators.random_actions import RandomActions
 from latentctx_envs.rollout import Policy
@@ -17,6 +18,7 @@ TRAINED: dict[str, str] = {f"{task}-{locomotion.ALGORITHM}": task for task in lo
 
 DEMONSTRATORS: dict[str, Callable[..., Policy]] = {
     "point-mass-expert": PointMassExpert,
+    "meta-world-scripted": ScriptedPolicy,
     "random": RandomActions,
     **{name: partial(TrainedPolicy, task) for name, task in TRAINED.items()},
 }

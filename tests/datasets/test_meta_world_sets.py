@@ -1,0 +1,92 @@
+"""Meta-World's datasets: who plays, which tasks, exact replay."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from metaworld.policies import ENV_POLICY_MAP
+
+from latentctx_datasets import RECIPES, Recipe, View, collect, load, recover
+from latentctx_datasets.demonstrators import make_demonstrator
+from latentctx_datasets.recipes.meta_world import META_WORLD, plans_of
+from latentctx_datasets.replay import replay
+from latentctx_envs.meta_world.context import MetaWorldContext
+from latentctx_envs.meta_world.splits import tasks_of
+from latentctx_envs.rollout import rollout
+
+pytestmark = pytest.mark.filterwarnings("ignore:Constant.s. may be too high")  # of the scripted policies
+TWO = ("drawer-close-v3", "pick-place-v3")
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """Three short episodes of two tasks whose physics states differ in size."""
+    tiny = replace(
+        RECIPES["latentctx/ml45/expert-small-v0"],
+        id="latentctx/ml45/tiny-v0",
+        env_kwargs={"tasks": list(TWO), "max_episode_steps": 8},
+        plans=plans_of(TWO, 3, "train"),
+    )
+    monkeypatch.setitem(RECIPES, tiny.id, tiny)
+    return tiny
+
+
+def test_episodes_replay_and_their_frames_are_those_seen_live(recipe: Recipe) -> None:
+    digest = collect.build(recipe.id)
+    dataset = load(recipe.id)
+    view = View(image_size=32, render_profile="turbo")
+    extras = list(dataset.storage.get_episode_metadata(range(3)))
+    assert {json.loads(extra["context_json"])["task"] for extra in extras} == set(TWO)
+    env: Any = recover(dataset, observation=("state", "pixels"), **view.arguments())
+    derived = replay(dataset, view, range(3))
+    for episode, extra, frames in zip(dataset.iterate_episodes(), extras, derived, strict=True):
+        options = {"context": json.loads(extra["context_json"])}
+        observation, _ = env.reset(seed=int(extra["seed"]), options=options)
+        seen, states = [observation], [env.unwrapped.physics_state()]
+        for action in episode.actions:
+            observation, *_ = env.step(action)
+            seen.append(observation)
+            states.append(env.unwrapped.physics_state())
+        np.testing.assert_array_equal([one["state"] for one in seen], episode.observations)
+        np.testing.assert_array_equal(states, episode.infos["physics_state"])
+        np.testing.assert_array_equal([one["pixels"] for one in seen], frames)
+    assert collect.build(recipe.id, force=True) == digest
+
+
+def test_the_scripted_policy_acts_as_upstreams_that_sees_the_goal() -> None:
+    policy = make_demonstrator("meta-world-scripted")
+    with (
+        gym.make("LatentCtx-PickPlace-v0") as env,
+        gym.make("LatentCtx-PickPlace-v0", goal_visible=True) as told,
+    ):
+        hidden, info = env.reset(seed=4)
+        shown, _ = told.reset(seed=4)
+        theirs = ENV_POLICY_MAP["pick-place-v3"]()
+        for _ in range(30):
+            action = policy(hidden, info)
+            expected = np.clip(theirs.get_action(shown.astype(np.float64)), -1.0, 1.0)
+            np.testing.assert_allclose(action, expected, atol=1e-5)
+            hidden, *_ = env.step(action)
+            shown, *_ = told.step(action)
+
+
+@pytest.mark.parametrize("task", ["pick-place-v3", "door-lock-v3", "reach-v3"])
+def test_the_scripted_policy_succeeds_and_success_ends_the_episode(task: str) -> None:
+    with gym.make("LatentCtx-MetaWorld-v0", task=task) as env:
+        *_, last = rollout(env, make_demonstrator("meta-world-scripted"), [{"seed": 0}])
+    assert last.next_info["success"] and last.terminated and last.time < 150
+
+
+@pytest.mark.parametrize("recipe", META_WORLD, ids=lambda recipe: recipe.id)
+def test_pretraining_sets_play_no_task_to_finetune_on_and_begin_alike(recipe: Recipe) -> None:
+    family = recipe.id.split("/")[1]
+    plans = [plan for _, plan in zip(range(5), recipe.plans(), strict=False)]
+    small = RECIPES[f"latentctx/{family}/expert-small-v0"]
+    assert plans == [plan for _, plan in zip(range(5), small.plans(), strict=False)]
+    held_out = tasks_of(family, "test") if family != "pick-place" else ()
+    for plan in plans:
+        assert isinstance(plan.context, MetaWorldContext)
+        assert plan.context.task not in held_out
