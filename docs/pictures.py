@@ -150,7 +150,7 @@ def labelled(frame: np.ndarray, title: str) -> np.ndarray:
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     demonstrators("cheetah", 2)
-    demonstrators("walker", 4)
+    demonstrators("walker", 3)
     meta_world_tasks()
     meta_world_goals()
     point_mass_profiles()

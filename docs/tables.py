@@ -12,6 +12,7 @@ import numpy as np
 from latentctx_agents.plots import LABELS
 from latentctx_agents.results import read_results
 from latentctx_agents.stats import bootstrap_interval
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS, weights_file
 from latentctx_envs.rendering import PROFILES
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +93,43 @@ def floors_table() -> str:
     return "\n".join([*lines, "", f"{facts}; {rows[0]['hardware']}; commit {rows[0]['commit']}."])
 
 
+def scripted_table() -> str:
+    """Success of Meta-World's scripted policies, from agents/results/meta_world_scripted."""
+    rows = read_results(sorted((RESULTS / "meta_world_scripted").glob("*.csv")))
+    rates = {row["setting"]["task"]: row["value"] for row in rows if row["metric"] == "success"}
+    lengths = [row["value"] for row in rows if row["metric"] == "length"]
+    lines = ["| tasks | success | mean length |", "|---|---|---|"]
+    lines.append(f"| all {len(rates)} | {np.mean(list(rates.values())):.3f} | {np.mean(lengths):.0f} steps |")
+    failing = sorted((rate, task) for task, rate in rates.items() if rate < 1.0)
+    named = ", ".join(f"{task.removesuffix('-v3')} {rate:.2f}" for rate, task in failing)
+    facts = f"{rows[0]['setting']['episodes']} episodes a task; {rows[0]['hardware']}; commit {rows[0]['commit']}."
+    return "\n".join([*lines, "", f"Below 1: {named}. {facts}"])
+
+
+def demonstrators_table() -> str:
+    """Returns of the trained demonstrators, from agents/results/demonstrators."""
+    rows = read_results(sorted((RESULTS / "demonstrators").glob("*.csv")))
+    found = {(r["setting"]["task"], r["setting"]["reward_mode"], r["metric"]): r for r in rows}
+    tasks = {row["setting"]["task"] for row in rows}
+    lines = [
+        "| task | return | AIME's expert | of the most | summed | training |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task in (task for task in ENV_IDS if task in tasks):
+        row = found[task, "last_substep", "return"]
+        mean, std = row["value"], found[task, "last_substep", "return_std"]["value"]
+        summed = found[task, "sum", "return"]["value"]
+        paper, card = row["setting"]["paper"], json.loads(weights_file(task).with_suffix(".json").read_text())
+        theirs = "" if paper is None else f"{paper:.1f}"
+        share = f"{mean / row['setting']['max_return']:.2f}"
+        training = (
+            f"{card['config']['decisions'] / 1e6:g} M decisions, {card['training_seconds'] / 60:.0f} min"
+        )
+        lines.append(f"| {task} | {mean:.1f} +- {std:.1f} | {theirs} | {share} | {summed:.1f} | {training} |")
+    facts = f"{rows[0]['setting']['episodes']} episodes each, mean and standard deviation"
+    return "\n".join([*lines, "", f"{facts}; {rows[0]['hardware']}."])
+
+
 def bench_table(group: str) -> str:
     """Every comparison of a group of benchmarks, from benchmarks/results/latest.json."""
     found = json.loads(LATEST.read_text())[group]
@@ -128,6 +166,8 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "demo": (demo_table, [ROOT / "docs" / "papers" / "inverse_dynamics.md"]),
     "render-profiles": (profiles_table, [PERFORMANCE]),
     "floors": (floors_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
+    "scripted": (scripted_table, [ROOT / "docs" / "envs" / "meta_world.md"]),
+    "demonstrators": (demonstrators_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
     "bench-pixels": (lambda: bench_table("pixels"), [PERFORMANCE]),
     "bench-vector": (lambda: bench_table("vector"), [PERFORMANCE]),
     "bench-data": (lambda: bench_table("data"), [PERFORMANCE]),
