@@ -98,6 +98,6 @@ def scripted(words: list[str]) -> None:
 
 STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
-    "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),
     "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
+    "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),
 }
