@@ -26,10 +26,7 @@ CONTEXT = {"goal": (-0.18, -0.1)}
 
 def tile(frame: np.ndarray, title: str) -> np.ndarray:
     """A frame enlarged without smoothing, under its title."""
-    picture = Image.new("RGB", (TILE + 8, TILE + 24), (255, 255, 255))
-    picture.paste(Image.fromarray(frame).resize((TILE, TILE), Image.Resampling.NEAREST), (4, 20))
-    ImageDraw.Draw(picture).text((6, 4), title, fill=(0, 0, 0))
-    return np.asarray(picture)
+    return labelled(np.asarray(Image.fromarray(frame).resize((TILE, TILE), Image.Resampling.NEAREST)), title)
 
 
 def frame(size: int, profile: str, **kwargs: object) -> np.ndarray:

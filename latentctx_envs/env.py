@@ -65,6 +65,9 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         self.observation_space = self._observer.space
         self.action_space = copy.deepcopy(action_space)
         self._context: Context | None = None
+        self._contexts = np.zeros(
+            (1, *context_type.space().shape), np.float32
+        )  # its vector, as a batch of one
 
     @property
     def current_context(self) -> Context:
@@ -79,16 +82,15 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         """Start an episode; the class names the options."""
         super().reset(seed=seed)
         checked = episode.check_options(options, episode.RESET_OPTIONS)
-        context = self.draw_context(
-            self.np_random
-        )  # even if one is pinned: a seed gives the same start state either way
+        # drawn even if one is pinned: a seed gives the same start state either way
+        context = self.draw_context(self.np_random)
         if checked.get("context") is not None:
             context = self.context_type.coerce(checked["context"])
         self._context = None
         self._start(context)
         if checked.get("physics_state") is not None:
             self._restore(checked["physics_state"])
-        self._context = context
+        self._context, self._contexts = context, context.as_array()[None]
         return self._observe(), self._info(self._succeeds())
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -178,8 +180,9 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         return True
 
     def _observe(self) -> Any:
-        contexts = self.current_context.as_array()[None]
-        batch = self._observer.observe(self._vector, contexts, lambda: self._eye().render(self._data)[None])
+        batch = self._observer.observe(
+            self._vector, self._contexts, lambda: self._eye().render(self._data)[None]
+        )
         if isinstance(batch, dict):
             return {key: value[0] for key, value in batch.items()}
         return batch[0]

@@ -59,8 +59,6 @@ def start_episode(
     if options.get("context") is not None:
         context = task.context_type.coerce(options["context"])
     task.start(data, context, rng)
-    if options.get("physics_state") is not None:
-        restore(task, data, options["physics_state"])
     return context
 
 

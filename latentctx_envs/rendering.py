@@ -203,9 +203,8 @@ class Renderer:
         mujoco.mjr_readPixels(self._buffer, None, self._rect, self._context)
         if out is None:
             out = np.empty_like(self._buffer)
-        out[...] = (
-            self._buffer if self._upside_down else self._buffer[::-1]
-        )  # OpenGL's first row is the bottom one
+        # OpenGL's first row is the bottom one
+        out[...] = self._buffer if self._upside_down else self._buffer[::-1]
         return out
 
     def _take_shadows_of_planes(self) -> None:

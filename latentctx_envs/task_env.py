@@ -89,10 +89,10 @@ class TaskEnv(LatentContextEnv):
         return bool(self._judge()[1][0])
 
     def _judge(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.task.judge(self._batch.rows(), self.current_context.as_array()[None])
+        return self.task.judge(self._batch.rows(), self._contexts)
 
     def _accumulates(self) -> bool:
-        return bool(self.task.accumulates(self.current_context.as_array()[None])[0])
+        return bool(self.task.accumulates(self._contexts)[0])
 
     def _vector(self, kind: str) -> np.ndarray:
         return self.task.observe(kind, self._batch.rows())

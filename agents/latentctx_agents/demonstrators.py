@@ -68,9 +68,7 @@ class DemonstratorConfig:
     entropy_decay: float = 0.0  # it falls with this power of the decisions that are left; 0 keeps it
     log_std: float = 0.0  # logarithm of the first standard deviation of actions
     hidden: tuple[int, int] = (128, 128)  # of the policy; the critic has 256 twice
-    wrong_way: float = (
-        1.0  # flips: share of what turning the wrong way costs in training, which the task lets pass
-    )
+    wrong_way: float = 1.0  # flips: share of the right way's reward that turning back costs in training
     snapshots: int = 20  # policies kept, evenly over the training
     seed: int = 0
 

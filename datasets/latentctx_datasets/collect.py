@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import gymnasium as gym
 import minari
@@ -16,7 +17,7 @@ from latentctx_datasets.recipes import RECIPES, Plan, Recipe
 from latentctx_datasets.replay import View, latent_env, replay, view_env
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.rendering import RenderProfile
-from latentctx_envs.rollout import Step, rollout
+from latentctx_envs.rollout import Policy, Step, rollout
 from latentctx_envs.vector_env import LatentContextVectorEnv
 
 EPISODE_METADATA = ("context_json", "split", "success", "demonstrator", "snapshot")
@@ -98,10 +99,7 @@ def play(recipe: Recipe, plans: Sequence[Plan], first: int = 0) -> Iterator[Reco
     """
     env = gym.make_vec(recipe.env_id, num_envs=len(plans), **recipe.env_kwargs)
     assert isinstance(env, LatentContextVectorEnv)
-    name, snapshot = plans[0].demonstrator or recipe.demonstrator, plans[0].snapshot
-    policy = make_demonstrator(name) if snapshot is None else make_demonstrator(name, snapshot=snapshot)
-    if isinstance(policy, Draws):
-        policy.begin(env.single_action_space, [plan.seed for plan in plans])  # type: ignore[arg-type]
+    name, policy = _player_of(recipe, plans, env.single_action_space)
     options = {"context": [plan.context.to_dict() for plan in plans]}
     reset = {"seed": [plan.seed for plan in plans], "options": options}
     arrays = _by_episode(list(rollout(env, policy, [reset], watch=env.physics_states)))
@@ -112,13 +110,22 @@ def play(recipe: Recipe, plans: Sequence[Plan], first: int = 0) -> Iterator[Reco
 
 def play_alone(recipe: Recipe, plans: Sequence[Plan]) -> Iterator[Record]:
     """Roll out planned episodes one after the other, in a world that has no vector environment of its own."""
-    policy = make_demonstrator(recipe.demonstrator)
     with gym.make(recipe.env_id, **recipe.env_kwargs) as env:
         watch = latent_env(env).physics_state
         for number, plan in enumerate(plans):
+            name, policy = _player_of(recipe, [plan], env.action_space)
             reset = {"seed": plan.seed, "options": {"context": plan.context.to_dict()}}
             arrays = _by_episode(list(rollout(env, policy, [reset], watch=watch)), axis=0)
-            yield _record(plan, recipe.demonstrator, number, arrays)
+            yield _record(plan, name, number, arrays)
+
+
+def _player_of(recipe: Recipe, plans: Sequence[Plan], space: Any) -> tuple[str, Policy]:
+    """Who plays these plans, ready to begin: its name and itself."""
+    name, snapshot = plans[0].demonstrator or recipe.demonstrator, plans[0].snapshot
+    policy = make_demonstrator(name) if snapshot is None else make_demonstrator(name, snapshot=snapshot)
+    if isinstance(policy, Draws):
+        policy.begin(space, [plan.seed for plan in plans])
+    return name, policy
 
 
 def _by_episode(steps: Sequence[Step], axis: int = 1) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """What a Meta-World episode hides: the task, and where its objects and its goal are."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from gymnasium import spaces
@@ -9,6 +9,7 @@ from gymnasium import spaces
 from latentctx_envs.context import Context, Split, check_split
 from latentctx_envs.meta_world.splits import TASKS, tasks_of
 
+GOAL = 36  # where the goal begins in upstream's observation, after two frames of 18 numbers
 LONGEST = 6  # numbers of a task's random vector, at most
 NUMBERS = "three or six finite numbers"
 
@@ -61,8 +62,3 @@ class MetaWorldContext(Context):
     def space(cls) -> spaces.Box:
         """Box of these vectors."""
         return spaces.Box(-1.0, 1.0, (len(TASKS) + LONGEST,), np.float32)
-
-    @classmethod
-    def from_dict(cls, values: Any) -> Self:
-        """Build a context from `to_dict()`'s form, or from its JSON, in which the vector is a list."""
-        return super().from_dict(values)

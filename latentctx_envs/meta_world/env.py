@@ -10,7 +10,7 @@ from gymnasium import spaces
 from latentctx_envs.context import Context, Split
 from latentctx_envs.env import VIEW_SIZE, LatentContextEnv
 from latentctx_envs.meta_world import resets
-from latentctx_envs.meta_world.context import MetaWorldContext
+from latentctx_envs.meta_world.context import GOAL, MetaWorldContext
 from latentctx_envs.meta_world.engine import Sawyer, make_sawyer
 from latentctx_envs.meta_world.senses import FRAME
 from latentctx_envs.meta_world.splits import TASKS, TWICE, tasks_of
@@ -24,7 +24,6 @@ CAMERA = (
 PICTURE = (240, 320)  # [pixels] that the window is cut from
 WINDOW = (80, 200)  # [pixels] rows and columns of the window
 FPS = 80  # control steps a second: five physics steps of 2.5 ms
-GOAL = 2 * FRAME  # where the goal begins in upstream's observation
 
 
 class MetaWorldEnv(LatentContextEnv):

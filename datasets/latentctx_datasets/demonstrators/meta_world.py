@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from latentctx_envs.meta_world.context import MetaWorldContext
-
-GOAL = 36  # where the goal begins in a state observation
+from latentctx_envs.meta_world.context import GOAL, MetaWorldContext
 
 
 class ScriptedPolicy:

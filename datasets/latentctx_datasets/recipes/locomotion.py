@@ -6,7 +6,9 @@ from typing import Any
 from latentctx_datasets.demonstrators import snapshot_count
 from latentctx_datasets.demonstrators.locomotion import ALGORITHM, ENV_IDS
 from latentctx_datasets.recipes.recipe import Plan, Recipe
+from latentctx_envs.locomotion.cheetah import CheetahTask
 from latentctx_envs.locomotion.context import LocomotionContext
+from latentctx_envs.locomotion.walker import WalkerTask
 
 EPISODES = 1000  # of each dataset; the first 100 of an expert's are the paper's main demonstrations
 RANDOM_SEED = 0  # seeds of an episode are these plus its number, so that no two datasets begin alike
@@ -22,14 +24,15 @@ ENV_KWARGS: dict[str, Any] = {
 NATIVE_RETURN = 1000.0  # the most that an episode of a task of dm_control's can earn
 CUSTOM_RETURN = 500.0  # of another task
 
-NATIVE_TASKS = ("cheetah-run", "walker-stand", "walker-walk", "walker-run")
+NATIVE: dict[str, tuple[str, ...]] = {"cheetah": CheetahTask.native, "walker": WalkerTask.native}
 
 Plans = Callable[[], Iterator[Plan]]
 
 
 def most(task: str) -> float:
     """The most that an episode of a task such as "cheetah-run" can earn."""
-    return NATIVE_RETURN if task in NATIVE_TASKS else CUSTOM_RETURN
+    body, _, name = task.partition("-")
+    return NATIVE_RETURN if name in NATIVE[body] else CUSTOM_RETURN
 
 
 def random_plans(context: LocomotionContext) -> Plans:
