@@ -8,6 +8,7 @@ from latentctx_datasets.sampling import Transitions, TransitionSampler
 from latentctx_datasets.sequences import Sequences, SequenceSampler
 from latentctx_datasets.shifts import random_shift
 from latentctx_datasets.store import PixelStore, open_store
+from latentctx_datasets.videos import Videos
 
 __all__ = [
     "RECIPES",
@@ -19,6 +20,7 @@ __all__ = [
     "Sequences",
     "TransitionSampler",
     "Transitions",
+    "Videos",
     "View",
     "info",
     "load",

@@ -39,7 +39,7 @@ def build(dataset_id: str, *, force: bool = False) -> str:
     """
     recipe = RECIPES.get(library.check_id(dataset_id))
     if recipe is None:
-        raise DatasetError(f"no recipe for {dataset_id!r}; known are {', '.join(RECIPES)}.")
+        raise DatasetError(library.unknown(dataset_id))
     if library.is_local(dataset_id) and not force:
         return library.verify(dataset_id)
     for name in recipe.demonstrators:
@@ -216,7 +216,7 @@ def _with_pixels(source: minari.MinariDataset, view: View) -> Iterator[Record]:
         assert episode.infos is not None
         buffer = EpisodeBuffer(
             id=int(episode.id),
-            seed=int(extra["seed"]),
+            seed=extra.get("seed"),
             options={"context": context},
             observations=frames,  # type: ignore[arg-type]
             actions=episode.actions,

@@ -1,6 +1,7 @@
 """Where datasets are and whether they are whole: ids, roots, loading, content hashes, safe recovery."""
 
 import contextlib
+import difflib
 import fcntl
 import hashlib
 import itertools
@@ -52,6 +53,11 @@ def is_local(dataset_id: str) -> bool:
     return (root() / check_id(dataset_id) / "data" / "metadata.json").is_file()
 
 
+def main_file(folder: Path) -> Path:
+    """The HDF5 file of a dataset's folder."""
+    return folder / "data" / "main_data.hdf5"
+
+
 def load(dataset_id: str) -> minari.MinariDataset:
     """Load a dataset from Minari's folder; one that ships with the package is copied there first.
 
@@ -61,7 +67,7 @@ def load(dataset_id: str) -> minari.MinariDataset:
     if not is_local(dataset_id):
         recipe = RECIPES.get(dataset_id)
         if recipe is None:
-            raise DatasetError(f"no dataset {dataset_id!r} in {root()}; known recipes: {', '.join(RECIPES)}.")
+            raise DatasetError(f"no dataset {dataset_id!r} in {root()}, and {unknown(dataset_id)}")
         if not recipe.shipped or not (SHIPPED_ROOT / dataset_id).is_dir():
             raise DatasetError(f"{dataset_id} is not built yet: run `latentctx data build {dataset_id}`.")
         install_shipped(dataset_id)
@@ -85,6 +91,13 @@ def _quietly_load(dataset_id: str) -> minari.MinariDataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return minari.load_dataset(dataset_id)
+
+
+def unknown(dataset_id: str) -> str:
+    """The end of a message about an id that no recipe has: what was probably meant."""
+    meant = difflib.get_close_matches(dataset_id, RECIPES, n=3)
+    hint = f"did you mean {' or '.join(meant)}?" if meant else "`latentctx data list` shows all."
+    return f"no recipe is called {dataset_id!r}: {hint}"
 
 
 def _remedy(dataset_id: str) -> str:

@@ -112,7 +112,7 @@ def test_an_unknown_command_names_the_known_ones(capsys):
     ("words", "said"),
     [
         (["data", "info", "../x"], "a dataset id looks like"),
-        (["data", "info", "latentctx/none/none-v0"], "known recipes"),
+        (["data", "info", "latentctx/none/none-v0"], "no recipe is called"),
         (["data", "build", "latentctx/none/none-v0"], "no recipe"),
         (["envs", "LatentCtx-Nowhere-v0"], "no world"),
         (["evaluate", "nowhere"], "is no policy"),

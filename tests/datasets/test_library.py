@@ -116,9 +116,13 @@ def test_a_dataset_that_is_not_built_is_named_with_its_command(refuses: Refuses)
         load(name)
 
 
-def test_an_unknown_dataset_is_refused_with_the_known_recipes(refuses: Refuses) -> None:
-    with refuses("no dataset 'latentctx/other-v0'", SHIPPED_ID, error=DatasetError):
-        load("latentctx/other-v0")
+def test_an_unknown_dataset_is_refused_with_what_was_probably_meant(refuses: Refuses) -> None:
+    with refuses(
+        "no dataset 'latentctx/point-mas/expert-v0'", "latentctx/point-mass/expert-v0", error=DatasetError
+    ):
+        load("latentctx/point-mas/expert-v0")
+    with refuses("no dataset 'mine-v0'", "`latentctx data list`", error=DatasetError):
+        load("mine-v0")
 
 
 def test_installing_a_dataset_that_does_not_ship_is_refused(tiny: str, refuses: Refuses) -> None:
@@ -127,7 +131,8 @@ def test_installing_a_dataset_that_does_not_ship_is_refused(tiny: str, refuses: 
 
 
 def truncate(dataset_id: str) -> None:
-    hdf5(dataset_id).write_bytes(hdf5(dataset_id).read_bytes()[:50_000])
+    whole = hdf5(dataset_id).read_bytes()
+    hdf5(dataset_id).write_bytes(whole[: len(whole) // 2])
 
 
 def fill_with_garbage(dataset_id: str) -> None:

@@ -14,10 +14,11 @@ from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.recipes.meta_world import META_WORLD, plans_of
 from latentctx_datasets.replay import replay
 from latentctx_envs.meta_world.context import MetaWorldContext
-from latentctx_envs.meta_world.splits import tasks_of
+from latentctx_envs.meta_world.splits import TASKS, tasks_of
 from latentctx_envs.rollout import rollout
 
 pytestmark = pytest.mark.filterwarnings("ignore:Constant.s. may be too high")  # of the scripted policies
+PRETRAINING = [recipe for recipe in META_WORLD if not recipe.id.startswith("latentctx/meta-world/")]
 TWO = ("drawer-close-v3", "pick-place-v3")
 
 
@@ -80,7 +81,14 @@ def test_the_scripted_policy_succeeds_and_success_ends_the_episode(task: str) ->
     assert last.next_info["success"] and last.terminated and last.time < 150
 
 
-@pytest.mark.parametrize("recipe", META_WORLD, ids=lambda recipe: recipe.id)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_a_set_of_its_own(task: str) -> None:
+    recipe = RECIPES[f"latentctx/meta-world/{task.removesuffix('-v3')}-expert-v0"]
+    assert recipe.env_kwargs == {"task": task}
+    assert next(recipe.plans()).context.to_dict()["task"] == task
+
+
+@pytest.mark.parametrize("recipe", PRETRAINING, ids=lambda recipe: recipe.id)
 def test_pretraining_sets_play_no_task_to_finetune_on_and_begin_alike(recipe: Recipe) -> None:
     family = recipe.id.split("/")[1]
     plans = [plan for _, plan in zip(range(5), recipe.plans(), strict=False)]

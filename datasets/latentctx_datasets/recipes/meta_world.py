@@ -1,4 +1,4 @@
-"""Meta-World's datasets: pretraining sets of arXiv 2305.16985, so far no more than a thousand episodes."""
+"""Meta-World's datasets: the pretraining sets of arXiv 2305.16985 in three sizes, and one of each task."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +10,7 @@ from latentctx_envs.context import Split
 from latentctx_envs.meta_world.splits import tasks_of
 
 SCRIPTED = "meta-world-scripted"
+SINGLE = 100  # episodes of a set of one task
 
 Plans = Callable[[], Iterator[Plan]]
 
@@ -41,6 +42,18 @@ def _pretraining(dataset_id: str, name: str, count: int, **world: Any) -> Recipe
     )
 
 
+def _single(dataset_id: str, task: str) -> Recipe:
+    """A hundred episodes of one task."""
+    return Recipe(
+        id=dataset_id,
+        env_id="LatentCtx-MetaWorld-v0",
+        env_kwargs={"task": task},
+        plans=plans_of((task,), SINGLE, "all"),
+        description=f"{SINGLE} contexts of {task}, one scripted episode each; failures are kept and flagged.",
+        demonstrator=SCRIPTED,
+    )
+
+
 _PICK_PLACE: dict[str, Any] = {"env_id": "LatentCtx-PickPlace-v0"}
 _DOOR: dict[str, Any] = {"env_id": "LatentCtx-Door-v0"}
 _ML45: dict[str, Any] = {"env_id": "LatentCtx-MetaWorld-v0", "env_kwargs": {"tasks": "ml45"}}
@@ -54,5 +67,59 @@ META_WORLD: tuple[Recipe, ...] = (
     _pretraining("latentctx/door/expert-medium-v0", "door", 100, **_DOOR),
     _pretraining("latentctx/door/expert-v0", "door", 1000, **_DOOR),
     _pretraining("latentctx/ml45/expert-small-v0", "ml45", 100, **_ML45),
+    _pretraining("latentctx/ml45/expert-medium-v0", "ml45", 1000, **_ML45),
+    _pretraining("latentctx/ml45/expert-v0", "ml45", 10_000, **_ML45),
     _pretraining("latentctx/r3m/expert-small-v0", "r3m", 100, **_R3M),
+    _pretraining("latentctx/r3m/expert-medium-v0", "r3m", 1000, **_R3M),
+    _pretraining("latentctx/r3m/expert-v0", "r3m", 10_000, **_R3M),
+    _single("latentctx/meta-world/assembly-expert-v0", "assembly-v3"),
+    _single("latentctx/meta-world/basketball-expert-v0", "basketball-v3"),
+    _single("latentctx/meta-world/bin-picking-expert-v0", "bin-picking-v3"),
+    _single("latentctx/meta-world/box-close-expert-v0", "box-close-v3"),
+    _single("latentctx/meta-world/button-press-topdown-expert-v0", "button-press-topdown-v3"),
+    _single("latentctx/meta-world/button-press-topdown-wall-expert-v0", "button-press-topdown-wall-v3"),
+    _single("latentctx/meta-world/button-press-expert-v0", "button-press-v3"),
+    _single("latentctx/meta-world/button-press-wall-expert-v0", "button-press-wall-v3"),
+    _single("latentctx/meta-world/coffee-button-expert-v0", "coffee-button-v3"),
+    _single("latentctx/meta-world/coffee-pull-expert-v0", "coffee-pull-v3"),
+    _single("latentctx/meta-world/coffee-push-expert-v0", "coffee-push-v3"),
+    _single("latentctx/meta-world/dial-turn-expert-v0", "dial-turn-v3"),
+    _single("latentctx/meta-world/disassemble-expert-v0", "disassemble-v3"),
+    _single("latentctx/meta-world/door-close-expert-v0", "door-close-v3"),
+    _single("latentctx/meta-world/door-lock-expert-v0", "door-lock-v3"),
+    _single("latentctx/meta-world/door-open-expert-v0", "door-open-v3"),
+    _single("latentctx/meta-world/door-unlock-expert-v0", "door-unlock-v3"),
+    _single("latentctx/meta-world/hand-insert-expert-v0", "hand-insert-v3"),
+    _single("latentctx/meta-world/drawer-close-expert-v0", "drawer-close-v3"),
+    _single("latentctx/meta-world/drawer-open-expert-v0", "drawer-open-v3"),
+    _single("latentctx/meta-world/faucet-open-expert-v0", "faucet-open-v3"),
+    _single("latentctx/meta-world/faucet-close-expert-v0", "faucet-close-v3"),
+    _single("latentctx/meta-world/hammer-expert-v0", "hammer-v3"),
+    _single("latentctx/meta-world/handle-press-side-expert-v0", "handle-press-side-v3"),
+    _single("latentctx/meta-world/handle-press-expert-v0", "handle-press-v3"),
+    _single("latentctx/meta-world/handle-pull-side-expert-v0", "handle-pull-side-v3"),
+    _single("latentctx/meta-world/handle-pull-expert-v0", "handle-pull-v3"),
+    _single("latentctx/meta-world/lever-pull-expert-v0", "lever-pull-v3"),
+    _single("latentctx/meta-world/pick-place-wall-expert-v0", "pick-place-wall-v3"),
+    _single("latentctx/meta-world/pick-out-of-hole-expert-v0", "pick-out-of-hole-v3"),
+    _single("latentctx/meta-world/pick-place-expert-v0", "pick-place-v3"),
+    _single("latentctx/meta-world/plate-slide-expert-v0", "plate-slide-v3"),
+    _single("latentctx/meta-world/plate-slide-side-expert-v0", "plate-slide-side-v3"),
+    _single("latentctx/meta-world/plate-slide-back-expert-v0", "plate-slide-back-v3"),
+    _single("latentctx/meta-world/plate-slide-back-side-expert-v0", "plate-slide-back-side-v3"),
+    _single("latentctx/meta-world/peg-insert-side-expert-v0", "peg-insert-side-v3"),
+    _single("latentctx/meta-world/peg-unplug-side-expert-v0", "peg-unplug-side-v3"),
+    _single("latentctx/meta-world/soccer-expert-v0", "soccer-v3"),
+    _single("latentctx/meta-world/stick-push-expert-v0", "stick-push-v3"),
+    _single("latentctx/meta-world/stick-pull-expert-v0", "stick-pull-v3"),
+    _single("latentctx/meta-world/push-expert-v0", "push-v3"),
+    _single("latentctx/meta-world/push-wall-expert-v0", "push-wall-v3"),
+    _single("latentctx/meta-world/push-back-expert-v0", "push-back-v3"),
+    _single("latentctx/meta-world/reach-expert-v0", "reach-v3"),
+    _single("latentctx/meta-world/reach-wall-expert-v0", "reach-wall-v3"),
+    _single("latentctx/meta-world/shelf-place-expert-v0", "shelf-place-v3"),
+    _single("latentctx/meta-world/sweep-into-expert-v0", "sweep-into-v3"),
+    _single("latentctx/meta-world/sweep-expert-v0", "sweep-v3"),
+    _single("latentctx/meta-world/window-open-expert-v0", "window-open-v3"),
+    _single("latentctx/meta-world/window-close-expert-v0", "window-close-v3"),
 )
