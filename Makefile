@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,kitchen,dev]'
 	@touch $(STAMP)
 
 gl: $(STAMP)
@@ -60,7 +60,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,dev,bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,kitchen,dev,bench]'
 	$(BIN)/python benchmarks/run_all.py
 	$(BIN)/python docs/tables.py
 

@@ -11,6 +11,8 @@ import latentctx_envs  # noqa: F401  registers the ids
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, weights_file
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_datasets.sheet import write_gif
+from latentctx_envs.kitchen.context import TEST
+from latentctx_envs.kitchen.subtasks import GOALS
 from latentctx_envs.meta_world import make_sawyer
 from latentctx_envs.meta_world.splits import TASKS
 from latentctx_envs.rendering import PROFILES, Renderer
@@ -136,6 +138,31 @@ def meta_world_goals() -> None:
     Image.fromarray(np.concatenate(tiles, axis=1)).save(IMAGES / "meta_world_goals.png", optimize=True)
 
 
+def kitchen(columns: int = 4) -> None:
+    """The start in each profile, and each of the seven sub-tasks done, as the paper's encoders see it."""
+    tiles = []
+    for profile in PROFILES:
+        tiles.append(labelled(kitchen_frame(profile), f"start, {profile}"))
+    tiles.append(labelled(kitchen_frame("fast", *TEST[0]), "all four of a sequence"))
+    tiles += [labelled(kitchen_frame("fast", name), name) for name in GOALS]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
+    Image.fromarray(np.concatenate(rows)).save(IMAGES / "kitchen.png", optimize=True)
+
+
+def kitchen_frame(profile: str, *done: str) -> np.ndarray:
+    """The kitchen at the start of an episode, with some sub-tasks done by hand."""
+    env = gym.make("LatentCtx-Kitchen-v0", observation="pixels", image_size=240, render_profile=profile)
+    _, info = env.reset(seed=0)
+    base = env.unwrapped
+    state = base.physics_state()  # type: ignore[attr-defined]
+    for name in done:
+        state[GOALS[name].columns] = GOALS[name].values
+    frame = base.frame(state, info["context"])  # type: ignore[attr-defined]
+    env.close()
+    return frame
+
+
 def labelled(frame: np.ndarray, title: str) -> np.ndarray:
     """A frame under its title."""
     picture = Image.new("RGB", (frame.shape[1] + 4, frame.shape[0] + 20), (255, 255, 255))
@@ -150,5 +177,6 @@ if __name__ == "__main__":
     demonstrators("walker", 3)
     meta_world_tasks()
     meta_world_goals()
+    kitchen()
     point_mass_profiles()
     render_profiles()

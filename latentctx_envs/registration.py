@@ -124,6 +124,22 @@ def register_all() -> None:
         entry_point="latentctx_envs.meta_world.env:DoorEnv",
         max_episode_steps=250,
     )
+    gym.register(
+        id="LatentCtx-MetaWorldGoal-v0",
+        entry_point="latentctx_envs.meta_world.goal_env:MetaWorldGoalEnv",
+        max_episode_steps=100,
+    )
+    gym.register(
+        id="LatentCtx-RLBench-v0",
+        entry_point="latentctx_envs.rlbench.env:RLBenchEnv",
+        max_episode_steps=50,
+        nondeterministic=True,  # CoppeliaSim plans a demonstration's path with random numbers that no seed reaches
+    )
+    gym.register(
+        id="LatentCtx-Kitchen-v0",
+        entry_point="latentctx_envs.kitchen.env:KitchenEnv",
+        max_episode_steps=280,
+    )
 
 
 def ids() -> tuple[str, ...]:

@@ -103,6 +103,12 @@ class Sawyer(Senses):
         """Where the goal of the running episode is [m], float64 (3,), as the observation holds it."""
         return np.array(self._get_pos_goal())
 
+    @property
+    def target(self) -> np.ndarray:
+        """Where the task's point should be in the running episode [m], float64 (3,), as success is judged."""
+        assert self._target_pos is not None  # every reset sets it
+        return self._target_pos.copy()
+
     def physics_state(self, parts: int = resets.STATE) -> np.ndarray:
         """All that the physics of the next step depends on beside action and random vector, float64 (k,).
 
@@ -125,7 +131,7 @@ class Sawyer(Senses):
             raise ValueError(
                 f"a physics state of {self.task} is {size} finite numbers; got shape {np.shape(state)}."
             )
-        state = np.asarray(state, dtype=np.float64)
+        state = np.array(state, dtype=np.float64)  # a copy: the bindings write to it as far as they say
         mujoco.mj_setState(self.model, self.data, state, parts)
         mujoco.mj_forward(self.model, self.data)
         mujoco.mj_setState(self.model, self.data, state, parts)  # the pass has moved the warm start

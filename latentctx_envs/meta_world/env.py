@@ -45,7 +45,8 @@ class MetaWorldEnv(LatentContextEnv):
         goal_visible: sites named after the goal are drawn, and the goal is part of "state" and "position".
         hand_jitter: half the side of the cube around its usual place in which the hand starts [m].
         opening_action: a random action is taken before the first observation, as the authors do.
-        window: with the camera "corner2", the authors' part of its picture, upright; else all of it as the camera sees it.
+        window: with the camera "corner2", the authors' part of its picture; else all of it. Both are upright.
+        camera_position: [m] where the camera stands instead of where it does; it looks the same way.
         frozen_goal: keep the first context that was drawn, as the authors' evaluation did by mistake.
         twice: draw the three tasks that the authors' list names twice as often.
         render_mode: None or "rgb_array".
@@ -69,6 +70,7 @@ class MetaWorldEnv(LatentContextEnv):
         hand_jitter: float = 0.05,
         opening_action: bool = True,
         window: bool = True,
+        camera_position: Sequence[float] | None = None,
         frozen_goal: bool = False,
         twice: bool = False,
         render_mode: str | None = None,
@@ -85,6 +87,7 @@ class MetaWorldEnv(LatentContextEnv):
         self._shares = weights / weights.sum()
         self._jitter, self._opening_action = hand_jitter, opening_action
         self._window, self._frozen = window, frozen_goal
+        self._camera_position = _position(camera_position)
         self._goal_visible, self._goal_rendered = goal_visible, goal_visible or render_context
         super().__init__(
             checked,
@@ -144,7 +147,9 @@ class MetaWorldEnv(LatentContextEnv):
 
     def _engine_of(self, task: str) -> Sawyer:
         if task not in self._engines:
-            self._engines[task] = make_sawyer(task)
+            engine = self._engines[task] = make_sawyer(task)
+            if self._camera_position is not None:
+                engine.model.camera(self.settings.camera).pos = self._camera_position
         return self._engines[task]
 
     def _start(self, context: Context) -> None:
@@ -217,9 +222,14 @@ class MetaWorldEnv(LatentContextEnv):
                 camera=settings.camera,
                 profile=profile,
                 hidden_sites=() if shown else goal_sites(engine.model),
-                window=authors_window() if self._window and settings.camera == CAMERA else None,
+                window=self._window_of(size),
             )
         return self._renderers[key]
+
+    def _window_of(self, size: tuple[int, int]) -> Window | None:
+        if self.settings.camera != CAMERA:
+            return None
+        return authors_window() if self._window else whole_picture(size)
 
 
 class PickPlaceEnv(MetaWorldEnv):
@@ -253,6 +263,24 @@ def goal_sites(model: mujoco.MjModel) -> tuple[str, ...]:
 def authors_window() -> Window:
     """The part of the camera's picture that the paper's encoders saw, upright."""
     return Window(picture=PICTURE, rows=WINDOW, columns=WINDOW, upside_down=True)
+
+
+def whole_picture(size: tuple[int, int]) -> Window:
+    """All that the camera "corner2" sees, upright, in a picture of (height, width) pixels."""
+    height, width = size
+    return Window(picture=size, rows=(0, height), columns=(0, width), upside_down=True)
+
+
+def _position(camera_position: Sequence[float] | None) -> np.ndarray | None:
+    if camera_position is None:
+        return None
+    try:
+        position = np.array(camera_position, dtype=np.float64)
+    except (TypeError, ValueError):
+        position = np.zeros(0)
+    if position.shape != (3,) or not np.isfinite(position).all():
+        raise ValueError(f"camera_position must be three finite numbers [m]; got {camera_position!r}.")
+    return position
 
 
 def _choice(task: str | None, tasks: str | Sequence[str] | None, split: Split) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ class EncodeObservation(gym.ObservationWrapper[Any, np.ndarray, Any], gym.utils.
     too, but then `spec.to_json()` refuses.
 
     Args:
-        env: an environment whose observation is uint8 pixels, or a Dict with "pixels".
+        env: an environment whose observation is uint8 pixels, or a Dict with "pixels" (or of a goal environment,
+            whose "observation" is encoded).
         encoder: the encoder or its name.
         device: torch device.
 

@@ -54,6 +54,18 @@ class Export:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportVideos:
+    """Write what was seen without actions, rewards or contexts: one lossless <number>.npz a demonstration."""
+
+    id: Id
+    out: Path  # a new folder; a killed export goes on in it
+    pixels: int = 64  # side of the square frames
+    profile: RenderProfile = "fast"  # render profile
+    episodes: int | None = None  # only the first so many
+    states: bool = False  # write the state observations beside the frames
+
+
+@dataclass(frozen=True, kw_only=True)
 class View:
     """Render a contact sheet (PNG) of some episodes and a GIF for each task."""
 
@@ -85,6 +97,14 @@ class FromNpz:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportKitchen:
+    """Read Minari's human kitchen demonstrations into a dataset whose contexts are what they completed, in order."""
+
+    source: Id  # in Minari's folder, e.g. D4RL/kitchen/mixed-v2
+    target: str  # id of the dataset that is written, e.g. latentctx/kitchen/mixed-v0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Install:
     """Copy a dataset that ships with the package into Minari's folder."""
 
@@ -99,9 +119,11 @@ def data(words: list[str]) -> None:
         | Annotated[Info, tyro.conf.subcommand("info")]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
         | Annotated[Export, tyro.conf.subcommand("export")]
+        | Annotated[ExportVideos, tyro.conf.subcommand("export-videos")]
         | Annotated[View, tyro.conf.subcommand("view")]
         | Annotated[ToNpz, tyro.conf.subcommand("to-npz")]
         | Annotated[FromNpz, tyro.conf.subcommand("from-npz")]
+        | Annotated[ImportKitchen, tyro.conf.subcommand("import-kitchen")]
         | Annotated[Install, tyro.conf.subcommand("install")]
     )
     arguments = tyro.cli(
@@ -156,6 +178,15 @@ def _export(arguments: Export) -> None:
     print(f'{target}: minari.load_dataset("{target}")')
 
 
+def _export_videos(arguments: ExportVideos) -> None:
+    from latentctx_datasets import View as Frames
+    from latentctx_datasets.videos import write_videos
+
+    view = Frames(image_size=arguments.pixels, render_profile=arguments.profile)
+    chosen = {"episodes": arguments.episodes, "states": arguments.states}
+    print(f"{write_videos(arguments.id, arguments.out, view=view, **chosen)} videos in {arguments.out}")
+
+
 def _view(arguments: View) -> None:
     from latentctx_datasets.sheet import show
 
@@ -180,6 +211,14 @@ def _from_npz(arguments: FromNpz) -> None:
     print(f"{arguments.id} {read_npz(arguments.folder, arguments.id, **source)}")
 
 
+def _import_kitchen(arguments: ImportKitchen) -> None:
+    from latentctx_datasets.kitchen_layout import import_kitchen
+
+    digest, kept, skipped = import_kitchen(arguments.source, arguments.target)
+    print(f"{arguments.target} {digest}")
+    print(f"{kept} episodes, {skipped} left out: fewer than four sub-tasks completed")
+
+
 def _install(arguments: Install) -> None:
     print(f"{arguments.id} in {library.install_shipped(arguments.id)}")
 
@@ -190,8 +229,10 @@ HANDLERS: dict[type, Callable[..., None]] = {
     Info: _info,
     Verify: _verify,
     Export: _export,
+    ExportVideos: _export_videos,
     View: _view,
     ToNpz: _to_npz,
     FromNpz: _from_npz,
+    ImportKitchen: _import_kitchen,
     Install: _install,
 }

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 import gymnasium as gym
 import tyro
+from gymnasium import spaces
 from rich.console import Console
 from rich.table import Table
 
@@ -26,31 +27,45 @@ def envs(words: list[str]) -> None:
     if arguments.id is None:
         table = Table("id", "hidden context", "observations", "action", "steps")
         for name in ids():
-            with gym.make(name) as env:
-                base = _base(env)
-                context = ", ".join(field.name for field in fields(base.context_type))
-                kinds = ", ".join(f"{k} {s.shape}" for k, s in base.vector_spaces.items())
-                assert env.spec is not None
-                row = (context, f"{kinds}, pixels", str(base.action_space.shape))
-                table.add_row(name, *row, str(env.spec.max_episode_steps))
+            table.add_row(name, *_row(name))
         console.print(table)
         return
     if arguments.id not in ids():
         raise ValueError(f"no world {arguments.id!r}; there are {', '.join(ids())}.")
     with gym.make(arguments.id) as env:
-        base = _base(env)
+        base = env.unwrapped
         console.print(f"[bold]{arguments.id}[/bold]\n")
         console.print((type(base).__doc__ or "").strip(), markup=False)
         context = base.context_type
-        console.print(f"\ncontext: {context.__name__} {context.space()}", markup=False)
-        console.print(f"splits: {', '.join(context.splits)}")
-        console.print(f'make: gym.make("{arguments.id}", observation="pixels")', markup=False)
+        if isinstance(base, LatentContextEnv):
+            console.print(f"\ncontext: {context.__name__} {context.space()}", markup=False)
+            console.print(f"splits: {', '.join(context.splits)}")
+            console.print(f'make: gym.make("{arguments.id}", observation="pixels")', markup=False)
+        else:
+            console.print(f"\ncontext: {context.__name__}")
+            console.print(f'make: gym.make("{arguments.id}")', markup=False)
 
 
-def _base(env: gym.Env) -> LatentContextEnv:  # type: ignore[type-arg]
+def _row(name: str) -> tuple[str, str, str, str]:
+    """Context, observations, action and steps of a world, as far as it can be made here."""
+    steps = str(gym.spec(name).max_episode_steps)
+    try:
+        env = gym.make(name)
+    except ImportError:
+        return "", f"not installed: see `latentctx envs {name}`", "", steps
     base = env.unwrapped
-    assert isinstance(base, LatentContextEnv)
-    return base
+    context = ", ".join(field.name for field in fields(base.context_type))
+    row = (context, _kinds(base), str(base.action_space.shape), steps)
+    env.close()
+    return row
+
+
+def _kinds(base: gym.Env) -> str:  # type: ignore[type-arg]
+    if isinstance(base, LatentContextEnv):
+        return ", ".join([*(f"{kind} {space.shape}" for kind, space in base.vector_spaces.items()), "pixels"])
+    space = base.observation_space
+    assert isinstance(space, spaces.Dict)
+    return ", ".join(f"{key} {part.shape}" for key, part in space.items())
 
 
 @dataclass(frozen=True, kw_only=True)

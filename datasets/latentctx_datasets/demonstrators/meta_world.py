@@ -1,6 +1,5 @@
 """Meta-World's scripted policies, told the goal that the learner's observation may hide."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,17 +30,13 @@ class ScriptedPolicy:
             self._begin(MetaWorldContext.coerce(info["context"]))
         state = np.asarray(observation, dtype=np.float64).copy()
         state[GOAL:] = self._goal
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"Constant\(s\) may be too high")  # clipped below
-            action = self._policy.get_action(state)
-        return np.clip(action, -1.0, 1.0).astype(np.float32)
+        return self._policy(state)
 
     def _begin(self, context: MetaWorldContext) -> None:
-        from metaworld.policies import ENV_POLICY_MAP
-
         from latentctx_envs.meta_world.engine import shared_sawyer
+        from latentctx_envs.meta_world.scripted import scripted_policy
 
-        self._context, self._policy = context, ENV_POLICY_MAP[context.task]()
+        self._context, self._policy = context, scripted_policy(context.task)
         engine = shared_sawyer(context.task)
         engine.reset(rand_vec=np.array(context.vector))
         self._goal = engine.observed_goal
