@@ -96,8 +96,33 @@ def scripted(words: list[str]) -> None:
     print(f"results: {arguments.out}")
 
 
+def goal_rl(words: list[str]) -> None:
+    """Learn a Meta-World task from its goal with SAC and hindsight."""
+    from latentctx_agents.goal_rl import GoalRLConfig, learn
+    from latentctx_agents.results import write_results
+
+    @dataclass(frozen=True, kw_only=True)
+    class GoalRL:
+        """SAC with hindsight goals on a Meta-World task, from states or from a frozen encoder's features."""
+
+        config: Annotated[GoalRLConfig, tyro.conf.arg(name="")]
+        out: Path = Path("runs/goal_rl/success.csv")  # the learning curve, written as it grows
+
+    default = GoalRL(config=GoalRLConfig())
+    arguments = tyro.cli(GoalRL, args=words, prog="latentctx study goal-rl", default=default)
+    rows = []
+    for row in learn(arguments.config):
+        rows.append(row)
+        if row.metric == "success":
+            print(f"{row.setting['done']:>8} decisions: success {row.value:.2f}", flush=True)
+            continue
+        write_results(arguments.out, rows)
+    print(f"results: {arguments.out}")
+
+
 STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
     "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
     "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),
+    "goal-rl": (goal_rl, "SAC with hindsight goals on a Meta-World task, from states or frozen features"),
 }

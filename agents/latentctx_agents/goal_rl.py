@@ -1,0 +1,123 @@
+"""SAC with hindsight goals (Stable-Baselines3) on a Meta-World task whose goal is a place."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3 import SAC, HerReplayBuffer
+
+from latentctx_agents.results import Measurement
+from latentctx_envs.encoders import load_encoder
+from latentctx_envs.wrappers import EncodeObservation
+
+WORLD = "LatentCtx-MetaWorldGoal-v0"
+EVALUATION_SEED = 70_000  # first environment seed; training draws from `seed` on
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoalRLConfig:
+    """What is learned, from what, for how long.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    task: str = "reach-v3"  # one of `latentctx_envs.meta_world.goals.GOAL_RULES`
+    # frozen encoder of the frames (a folder or a name of the zoo); None for state observations
+    encoder: str | None = None
+    decisions: int = 15_000  # of two control steps each
+    evaluate_every: int = 2500  # decisions
+    episodes: int = 50  # of each evaluation, with the mean action
+    learning_starts: int = 1000  # decisions at random before the first gradient step
+    learning_rate: float = 1e-3
+    batch_size: int = 256
+    gamma: float = 0.95
+    entropy: float = (
+        0.05  # weight of the entropy at the start, then tuned; at SB3's 1.0 it outweighs sparse rewards long
+    )
+    hindsight: int = 4  # goals in hindsight for each real one ("future")
+    hidden: tuple[int, int] = (256, 256)  # units of actor and critics
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be learned in words."""
+        for name in ("decisions", "evaluate_every", "episodes", "learning_starts", "batch_size", "hindsight"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if not 0.0 < self.entropy < float("inf"):
+            raise ValueError(f"entropy must be a positive number; got {self.entropy}.")
+
+    @property
+    def method(self) -> str:
+        """Name of the method in results."""
+        return "sac-her-state" if self.encoder is None else "sac-her-features"
+
+
+def make_env(config: GoalRLConfig) -> gym.Env[Any, Any]:
+    """The task's goal environment, seen through the encoder if there is one, in the window it was pretrained on."""
+    if config.encoder is None:
+        return gym.make(WORLD, task=config.task)
+    height, width, _ = load_encoder(config.encoder).input_shape
+    window = {"window": True, "camera_position": None, "image_size": (height, width)}
+    env = gym.make(WORLD, task=config.task, observation="pixels", **window)
+    return EncodeObservation(env, config.encoder)
+
+
+def learn(config: GoalRLConfig) -> Iterator[Measurement]:
+    """Train, and yield the success over fresh goals before the first and after every `evaluate_every` decisions."""
+    env, judged = make_env(config), make_env(config)
+    model = SAC(
+        "MultiInputPolicy",
+        env,
+        replay_buffer_class=HerReplayBuffer,
+        replay_buffer_kwargs={"n_sampled_goal": config.hindsight, "goal_selection_strategy": "future"},
+        buffer_size=config.decisions,
+        learning_starts=config.learning_starts,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        gamma=config.gamma,
+        ent_coef=f"auto_{config.entropy}",
+        policy_kwargs={"net_arch": list(config.hidden)},
+        seed=config.seed,
+        device="cpu",
+    )
+    yield from _measured(config, model, judged, 0)
+    for done in range(config.evaluate_every, config.decisions + 1, config.evaluate_every):
+        model.learn(config.evaluate_every, reset_num_timesteps=False)
+        yield from _measured(config, model, judged, done)
+    env.close()
+    judged.close()
+
+
+def _measured(
+    config: GoalRLConfig, model: SAC, env: gym.Env[Any, Any], decisions: int
+) -> Iterator[Measurement]:
+    ever, final = evaluate(model, env, config.episodes)
+    for metric, value in (("success", ever), ("final_success", final)):
+        yield Measurement(
+            study="goal_rl",
+            world=WORLD,
+            dataset="",
+            method=config.method,
+            setting={**asdict(config), "done": decisions},
+            seed=config.seed,
+            metric=metric,
+            value=value,
+        )
+
+
+def evaluate(model: SAC, env: gym.Env[Any, Any], episodes: int) -> tuple[float, float]:
+    """Shares of episodes that succeed at any step, and at the last one, with the mean action."""
+    ever, final = np.zeros(episodes, bool), np.zeros(episodes, bool)
+    for number in range(episodes):
+        observation, _ = env.reset(seed=EVALUATION_SEED + number)
+        ended = False
+        while not ended:
+            action, _ = model.predict(observation, deterministic=True)
+            observation, _, terminated, truncated, info = env.step(action)
+            ever[number] |= info["success"]
+            final[number] = info["success"]
+            ended = terminated or truncated
+    return float(ever.mean()), float(final.mean())
