@@ -7,9 +7,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from stable_baselines3 import SAC, HerReplayBuffer
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from latentctx_agents.results import Measurement
 from latentctx_envs.encoders import load_encoder
+from latentctx_envs.rendering import RenderProfile
 from latentctx_envs.wrappers import EncodeObservation
 
 WORLD = "LatentCtx-MetaWorldGoal-v0"
@@ -27,6 +29,7 @@ class GoalRLConfig:
     task: str = "reach-v3"  # one of `latentctx_envs.meta_world.goals.GOAL_RULES`
     # frozen encoder of the frames (a folder or a name of the zoo); None for state observations
     encoder: str | None = None
+    render_profile: RenderProfile = "fast"  # of the encoder's frames: what it was pretrained on
     decisions: int = 15_000  # of two control steps each
     evaluate_every: int = 2500  # decisions
     episodes: int = 50  # of each evaluation, with the mean action
@@ -61,13 +64,15 @@ def make_env(config: GoalRLConfig) -> gym.Env[Any, Any]:
         return gym.make(WORLD, task=config.task)
     height, width, _ = load_encoder(config.encoder).input_shape
     window = {"window": True, "camera_position": None, "image_size": (height, width)}
-    env = gym.make(WORLD, task=config.task, observation="pixels", **window)
+    seen = {"observation": "pixels", "render_profile": config.render_profile, **window}
+    env = gym.make(WORLD, task=config.task, **seen)
     return EncodeObservation(env, config.encoder)
 
 
 def learn(config: GoalRLConfig) -> Iterator[Measurement]:
     """Train, and yield the success over fresh goals before the first and after every `evaluate_every` decisions."""
-    env, judged = make_env(config), make_env(config)
+    env = VecNormalize(DummyVecEnv([lambda: make_env(config)]), norm_reward=False)
+    judged = make_env(config)
     model = SAC(
         "MultiInputPolicy",
         env,
@@ -109,13 +114,22 @@ def _measured(
 
 
 def evaluate(model: SAC, env: gym.Env[Any, Any], episodes: int) -> tuple[float, float]:
-    """Shares of episodes that succeed at any step, and at the last one, with the mean action."""
+    """Shares of episodes that succeed at any step, and at the last one, with the mean action.
+
+    Args:
+        model: trained behind a `VecNormalize`, whose statistics are used.
+        env: a single environment of the same observations.
+        episodes: how many, seeded `EVALUATION_SEED` and on.
+    """
+    normalizer = model.get_vec_normalize_env()
+    assert normalizer is not None
     ever, final = np.zeros(episodes, bool), np.zeros(episodes, bool)
     for number in range(episodes):
         observation, _ = env.reset(seed=EVALUATION_SEED + number)
         ended = False
         while not ended:
-            action, _ = model.predict(observation, deterministic=True)
+            batch = normalizer.normalize_obs({key: value[None] for key, value in observation.items()})
+            (action,), _ = model.predict(batch, deterministic=True)  # type: ignore[arg-type]
             observation, _, terminated, truncated, info = env.step(action)
             ever[number] |= info["success"]
             final[number] = info["success"]

@@ -1,0 +1,48 @@
+"""SAC with hindsight goals: learning curves of real training, small."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from latentctx_agents.cli import main
+from latentctx_agents.goal_rl import WORLD, GoalRLConfig, learn, make_env
+from latentctx_agents.results import read_results
+
+SMALL = GoalRLConfig(decisions=220, evaluate_every=110, episodes=2, learning_starts=100, hidden=(16, 16))
+FEW = ["--decisions", "110", "--evaluate-every", "110", "--episodes", "1", "--learning-starts", "100"]
+TINY = ["--hidden", "16", "16", "--render-profile", "turbo"]
+
+
+def test_the_curve_begins_before_training_and_has_a_point_for_each_evaluation():
+    rows = list(learn(SMALL))
+    assert rows == list(learn(SMALL))  # one seed, one curve
+    assert [(row.metric, row.setting["done"]) for row in rows] == [
+        (metric, done) for done in (0, 110, 220) for metric in ("success", "final_success")
+    ]
+    assert all(0.0 <= row.value <= 1.0 for row in rows)
+
+
+def test_features_take_the_frames_place_and_goals_stay_places(tiny_encoder_dir):
+    config = GoalRLConfig(encoder=str(tiny_encoder_dir))
+    assert config.method == "sac-her-features"
+    with make_env(config) as env, gym.make(WORLD) as plain:
+        observation, _ = env.reset(seed=0)
+        expected, _ = plain.reset(seed=0)
+        assert observation["observation"].dtype == np.float32 and observation["observation"].ndim == 1
+        assert env.observation_space.contains(observation)
+        assert np.array_equal(observation["desired_goal"], expected["desired_goal"])
+
+
+def test_the_study_learns_from_frozen_features_and_writes_its_curve(tiny_encoder_dir, tmp_path, capsys):
+    out = tmp_path / "curve.csv"
+    main(["study", "goal-rl", *FEW, *TINY, "--encoder", str(tiny_encoder_dir), "--out", str(out)])
+    assert "110 decisions: success" in capsys.readouterr().out
+    rows = read_results([out])
+    assert {row["method"] for row in rows} == {"sac-her-features"}
+    assert [row["setting"]["done"] for row in rows] == [0, 0, 110, 110]
+
+
+@pytest.mark.parametrize("kwargs", [{"decisions": 0}, {"entropy": 0.0}])
+def test_impossible_settings_are_refused(kwargs, refuses):
+    with refuses(next(iter(kwargs)), "must be"):
+        GoalRLConfig(**kwargs)
