@@ -138,6 +138,21 @@ def meta_world_goals() -> None:
     Image.fromarray(np.concatenate(tiles, axis=1)).save(IMAGES / "meta_world_goals.png", optimize=True)
 
 
+GOAL_TASKS = ("reach-v3", "push-v3", "plate-slide-v3", "drawer-open-v3", "window-close-v3", "hammer-v3", "box-close-v3", "door-lock-v3")  # fmt: skip
+
+
+def meta_world_goal_pictures(columns: int = 4) -> None:
+    """Start and goal picture of some tasks, side by side."""
+    pairs = []
+    for task in GOAL_TASKS:
+        pictures = {"goal": "pixels", "observation": "pixels", "image_size": 120}
+        with gym.make("LatentCtx-MetaWorldGoal-v0", task=task, **pictures) as env:
+            seen, _ = env.reset(seed=3)
+        pairs.append(labelled(np.concatenate([seen["observation"], seen["desired_goal"]], axis=1), task))
+    rows = [np.concatenate(pairs[i : i + columns], axis=1) for i in range(0, len(pairs), columns)]
+    Image.fromarray(np.concatenate(rows)).save(IMAGES / "meta_world_goal_pictures.png", optimize=True)
+
+
 def kitchen(columns: int = 4) -> None:
     """The start in each profile, and each of the seven sub-tasks done, as the paper's encoders see it."""
     tiles = []
@@ -177,6 +192,7 @@ if __name__ == "__main__":
     demonstrators("walker", 3)
     meta_world_tasks()
     meta_world_goals()
+    meta_world_goal_pictures()
     kitchen()
     point_mass_profiles()
     render_profiles()

@@ -106,6 +106,28 @@ def scripted_table() -> str:
     return "\n".join([*lines, "", f"Below 1: {named}. {facts}"])
 
 
+def goal_rl_table() -> str:
+    """Success over training of SAC with hindsight goals, from agents/results/goal_rl."""
+    rows = read_results(sorted((RESULTS / "goal_rl").glob("*.csv")))
+    rows = [row for row in rows if row["metric"] == "success"]
+    times = sorted({row["setting"]["done"] for row in rows})
+    lines = [
+        "| observation | seed | " + " | ".join(f"{done:,}" for done in times) + " |",
+        "|" + "---|" * (2 + len(times)),
+    ]
+    for method, seed in sorted({(row["method"], row["seed"]) for row in rows}, reverse=True):
+        curve = {
+            row["setting"]["done"]: row["value"]
+            for row in rows
+            if (row["method"], row["seed"]) == (method, seed)
+        }
+        cells = [f"{curve[done]:.2f}" if done in curve else "" for done in times]
+        lines.append(f"| {method.removeprefix('sac-her-')} | {seed} | {' | '.join(cells)} |")
+    last = rows[-1]
+    note = f"Columns are decisions; {last['setting']['episodes']} episodes each. {last['hardware']}; commit {last['commit'][:10]}."
+    return "\n".join([*lines, "", note])
+
+
 def demonstrators_table() -> str:
     """Returns of the trained demonstrators, from agents/results/demonstrators."""
     rows = read_results(sorted((RESULTS / "demonstrators").glob("*.csv")))
@@ -167,6 +189,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "render-profiles": (profiles_table, [PERFORMANCE]),
     "floors": (floors_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
     "scripted": (scripted_table, [ROOT / "docs" / "envs" / "meta_world.md"]),
+    "goal_rl": (goal_rl_table, [ROOT / "docs" / "envs" / "meta_world.md"]),
     "demonstrators": (demonstrators_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
     "bench-pixels": (lambda: bench_table("pixels"), [PERFORMANCE]),
     "bench-vector": (lambda: bench_table("vector"), [PERFORMANCE]),

@@ -23,6 +23,7 @@ CAMERA = (
 )
 PICTURE = (240, 320)  # [pixels] that the window is cut from
 WINDOW = (80, 200)  # [pixels] rows and columns of the window
+LIVE_RENDERERS = 12  # of different tasks; each takes about 100 MB, and a tenth of a second to make again
 FPS = 80  # control steps a second: five physics steps of 2.5 ms
 
 
@@ -211,20 +212,27 @@ class MetaWorldEnv(LatentContextEnv):
 
     def _eye_of(self, engine: Sawyer, *, viewer: bool) -> Renderer:
         key = engine.task, viewer
-        if key not in self._renderers:
-            settings = self.settings
-            size = VIEW_SIZE if viewer else settings.frame_shape[:2]
-            profile: RenderProfile = "fast" if viewer else settings.render_profile
-            shown = self._goal_rendered if viewer else self._goal_visible
-            self._renderers[key] = Renderer(
-                engine.model,
-                size=size,
-                camera=settings.camera,
-                profile=profile,
-                hidden_sites=() if shown else goal_sites(engine.model),
-                window=self._window_of(size),
-            )
+        if key in self._renderers:
+            self._renderers[key] = self._renderers.pop(key)  # the last used stands last
+        else:
+            while len(self._renderers) >= LIVE_RENDERERS:
+                self._renderers.pop(next(iter(self._renderers))).close()
+            self._renderers[key] = self._new_renderer(engine, viewer=viewer)
         return self._renderers[key]
+
+    def _new_renderer(self, engine: Sawyer, *, viewer: bool) -> Renderer:
+        settings = self.settings
+        size = VIEW_SIZE if viewer else settings.frame_shape[:2]
+        profile: RenderProfile = "fast" if viewer else settings.render_profile
+        shown = self._goal_rendered if viewer else self._goal_visible
+        return Renderer(
+            engine.model,
+            size=size,
+            camera=settings.camera,
+            profile=profile,
+            hidden_sites=() if shown else goal_sites(engine.model),
+            window=self._window_of(size),
+        )
 
     def _window_of(self, size: tuple[int, int]) -> Window | None:
         if self.settings.camera != CAMERA:

@@ -198,3 +198,16 @@ def test_an_array_of_a_context_holds_task_and_vector() -> None:
     assert TASKS[int(array[:50].argmax())] == "pick-place-v3" and array[:50].sum() == 1.0
     np.testing.assert_allclose(array[50:], drawn.vector, rtol=1e-6)
     assert MetaWorldContext.space().contains(array)
+
+
+def test_renderers_of_tasks_that_were_not_seen_lately_are_closed_and_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("latentctx_envs.meta_world.env.LIVE_RENDERERS", 2)
+    pixels = {"observation": "pixels", "image_size": 24, "render_profile": "turbo"}
+    with gym.make("LatentCtx-MetaWorld-v0", tasks=list(FIVE[:3]), **pixels) as env:
+        base: Any = env.unwrapped
+        frames = [env.reset(seed=1, options={"context": context(task)})[0] for task in (*FIVE[:3], FIVE[0])]
+        assert [task for task, _ in base._renderers] == [FIVE[2], FIVE[0]]
+    assert np.array_equal(frames[0], frames[3])
+    assert not np.array_equal(frames[0], frames[1])
