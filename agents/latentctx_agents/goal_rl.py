@@ -6,7 +6,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
+from gymnasium import spaces
 from stable_baselines3 import SAC, HerReplayBuffer
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from latentctx_agents.results import Measurement
@@ -30,7 +33,7 @@ class GoalRLConfig:
     # frozen encoder of the frames (a folder or a name of the zoo); None for state observations
     encoder: str | None = None
     render_profile: RenderProfile = "fast"  # of the encoder's frames: what it was pretrained on
-    decisions: int = 15_000  # of two control steps each
+    decisions: int = 10_000  # of two control steps each
     evaluate_every: int = 2500  # decisions
     episodes: int = 50  # of each evaluation, with the mean action
     learning_starts: int = 1000  # decisions at random before the first gradient step
@@ -69,6 +72,23 @@ def make_env(config: GoalRLConfig) -> gym.Env[Any, Any]:
     return EncodeObservation(env, config.encoder)
 
 
+class SeenAndDesired(BaseFeaturesExtractor):
+    """What is observed and the desired goal, not the achieved one: that would tell where the hand is beside the frame.
+
+    Args:
+        observation_space: of a goal environment, flat.
+    """
+
+    KEYS = ("observation", "desired_goal")
+
+    def __init__(self, observation_space: spaces.Dict) -> None:
+        super().__init__(observation_space, sum(spaces.flatdim(observation_space[key]) for key in self.KEYS))
+
+    def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(b, features)."""
+        return torch.cat([observations[key] for key in self.KEYS], dim=1)
+
+
 def learn(config: GoalRLConfig) -> Iterator[Measurement]:
     """Train, and yield the success over fresh goals before the first and after every `evaluate_every` decisions."""
     env = VecNormalize(DummyVecEnv([lambda: make_env(config)]), norm_reward=False)
@@ -84,7 +104,7 @@ def learn(config: GoalRLConfig) -> Iterator[Measurement]:
         batch_size=config.batch_size,
         gamma=config.gamma,
         ent_coef=f"auto_{config.entropy}",
-        policy_kwargs={"net_arch": list(config.hidden)},
+        policy_kwargs={"net_arch": list(config.hidden), "features_extractor_class": SeenAndDesired},
         seed=config.seed,
         device="cpu",
     )

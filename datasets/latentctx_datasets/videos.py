@@ -9,7 +9,6 @@ import json
 import os
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +98,7 @@ def write_videos(
     facts = {
         "source": dataset_id,
         "content_hash": library.recorded_hash(dataset),
-        "view": asdict(view),
+        "view": view.arguments(),
         "frames_per_second": env.metadata["render_fps"],
         "states": states,
         "videos": count,

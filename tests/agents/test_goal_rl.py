@@ -3,9 +3,10 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from latentctx_agents.cli import main
-from latentctx_agents.goal_rl import WORLD, GoalRLConfig, learn, make_env
+from latentctx_agents.goal_rl import WORLD, GoalRLConfig, SeenAndDesired, learn, make_env
 from latentctx_agents.results import read_results
 
 SMALL = GoalRLConfig(decisions=220, evaluate_every=110, episodes=2, learning_starts=100, hidden=(16, 16))
@@ -31,6 +32,18 @@ def test_features_take_the_frames_place_and_goals_stay_places(tiny_encoder_dir):
         assert observation["observation"].dtype == np.float32 and observation["observation"].ndim == 1
         assert env.observation_space.contains(observation)
         assert np.array_equal(observation["desired_goal"], expected["desired_goal"])
+
+
+def test_the_policy_does_not_see_the_achieved_goal():
+    with gym.make(WORLD) as env:
+        extractor = SeenAndDesired(env.observation_space)
+        batch = {key: torch.zeros(2, *part.shape) for key, part in env.observation_space.items()}
+    before = extractor(batch)
+    assert before.shape == (2, extractor.features_dim) == (2, 42)
+    batch["achieved_goal"] += 1.0
+    assert torch.equal(extractor(batch), before)
+    batch["desired_goal"] += 1.0
+    assert not torch.equal(extractor(batch), before)
 
 
 def test_the_study_learns_from_frozen_features_and_writes_its_curve(tiny_encoder_dir, tmp_path, capsys):

@@ -145,7 +145,7 @@ def _build(arguments: Build) -> None:
 
 
 def _list(arguments: List) -> None:
-    table = Table(Column("id", no_wrap=True), "state", "description")
+    table = Table(Column("id", no_wrap=True), Column("state", no_wrap=True), "description")
     for recipe in RECIPES.values():
         table.add_row(recipe.id, _state(recipe), recipe.description)
     console = Console()

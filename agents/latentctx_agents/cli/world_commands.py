@@ -6,7 +6,7 @@ import gymnasium as gym
 import tyro
 from gymnasium import spaces
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from latentctx_envs import doctor as health
 from latentctx_envs.env import LatentContextEnv
@@ -25,7 +25,7 @@ def envs(words: list[str]) -> None:
     arguments = tyro.cli(EnvsArguments, args=words, prog="latentctx envs")
     console = Console()
     if arguments.id is None:
-        table = Table("id", "hidden context", "observations", "action", "steps")
+        table = Table(Column("id", no_wrap=True), "hidden context", "observations", "action", "steps")
         for name in ids():
             table.add_row(name, *_row(name))
         console.print(table)
