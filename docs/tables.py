@@ -123,8 +123,10 @@ def goal_rl_table() -> str:
         }
         cells = [f"{curve[done]:.2f}" if done in curve else "" for done in times]
         lines.append(f"| {method.removeprefix('sac-her-')} | {seed} | {' | '.join(cells)} |")
-    last = rows[-1]
-    note = f"Columns are decisions; {last['setting']['episodes']} episodes each. {last['hardware']}; commit {last['commit'][:10]}."
+    counts = " or ".join(str(count) for count in sorted({row["setting"]["episodes"] for row in rows}))
+    note = (
+        f"Columns are decisions; {counts} episodes each. {rows[-1]['hardware']}; commit {rows[-1]['commit']}."
+    )
     return "\n".join([*lines, "", note])
 
 
