@@ -115,7 +115,8 @@ def goal_rl_table() -> str:
         "| observation | seed | " + " | ".join(f"{done:,}" for done in times) + " |",
         "|" + "---|" * (2 + len(times)),
     ]
-    for method, seed in sorted({(row["method"], row["seed"]) for row in rows}, reverse=True):
+    pairs = {(row["method"], row["seed"]) for row in rows}
+    for method, seed in sorted(pairs, key=lambda pair: (pair[0] != "sac-her-state", pair)):
         curve = {
             row["setting"]["done"]: row["value"]
             for row in rows
