@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from latentctx_envs.context import Context
 from latentctx_envs.settings import Settings
+from latentctx_envs.stored_state import checked_state, get_state
 from latentctx_envs.task import Task
 
 RESET_OPTIONS = ("context", "physics_state")
@@ -74,9 +75,7 @@ def executed(
 
 def physics_state(task: Task, data: mujoco.MjData) -> np.ndarray:
     """The parts of the physics that decide what follows (the task names them), float64 (k,)."""
-    state = np.empty(mujoco.mj_stateSize(task.model, task.state_parts))
-    mujoco.mj_getState(task.model, data, state, task.state_parts)
-    return state
+    return get_state(task.model, data, task.state_parts)
 
 
 def restore(task: Task, data: mujoco.MjData, state: np.ndarray) -> None:
@@ -85,13 +84,7 @@ def restore(task: Task, data: mujoco.MjData, state: np.ndarray) -> None:
     Raises:
         ValueError: the state has another length or is not finite.
     """
-    size = mujoco.mj_stateSize(task.model, task.state_parts)
-    try:
-        array = np.asarray(state, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"physics_state must be {size} finite numbers; got {state!r}.") from None
-    if array.shape != (size,) or not np.isfinite(array).all():
-        raise ValueError(f"physics_state must be {size} finite numbers; got shape {array.shape}.")
+    array = checked_state(state, mujoco.mj_stateSize(task.model, task.state_parts))
     mujoco.mj_setState(task.model, data, array, task.state_parts)
     mujoco.mj_step1(
         task.model, data

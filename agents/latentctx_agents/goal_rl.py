@@ -12,9 +12,11 @@ from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from latentctx_agents.policies import SB3Policy
 from latentctx_agents.results import Measurement
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.rendering import RenderProfile
+from latentctx_envs.rollout import Policy, rollout
 from latentctx_envs.wrappers import EncodeObservation
 
 WORLD = "LatentCtx-MetaWorldGoal-v0"
@@ -40,9 +42,7 @@ class GoalRLConfig:
     learning_rate: float = 1e-3
     batch_size: int = 256
     gamma: float = 0.95
-    entropy: float = (
-        0.05  # weight of the entropy at the start, then tuned; at SB3's 1.0 it outweighs sparse rewards long
-    )
+    entropy: float = 0.05  # its weight at the start, then tuned; SB3's 1.0 outweighs sparse rewards for long
     hindsight: int = 4  # goals in hindsight for each real one ("future")
     hidden: tuple[int, int] = (256, 256)  # units of actor and critics
     seed: int = 0
@@ -109,8 +109,9 @@ def learn(config: GoalRLConfig) -> Iterator[Measurement]:
         device="cpu",
     )
     yield from _measured(config, model, judged, 0)
-    for done in range(config.evaluate_every, config.decisions + 1, config.evaluate_every):
-        model.learn(config.evaluate_every, reset_num_timesteps=False)
+    for begun in range(0, config.decisions, config.evaluate_every):
+        done = min(begun + config.evaluate_every, config.decisions)
+        model.learn(done - begun, reset_num_timesteps=False)
         yield from _measured(config, model, judged, done)
     env.close()
     judged.close()
@@ -119,7 +120,7 @@ def learn(config: GoalRLConfig) -> Iterator[Measurement]:
 def _measured(
     config: GoalRLConfig, model: SAC, env: gym.Env[Any, Any], decisions: int
 ) -> Iterator[Measurement]:
-    ever, final = evaluate(model, env, config.episodes)
+    ever, final = evaluate(SB3Policy(model), env, config.episodes)
     for metric, value in (("success", ever), ("final_success", final)):
         yield Measurement(
             study="goal_rl",
@@ -133,25 +134,17 @@ def _measured(
         )
 
 
-def evaluate(model: SAC, env: gym.Env[Any, Any], episodes: int) -> tuple[float, float]:
-    """Shares of episodes that succeed at any step, and at the last one, with the mean action.
+def evaluate(policy: Policy, env: gym.Env[Any, Any], episodes: int) -> tuple[float, float]:
+    """Shares of episodes that succeed at any step, and at the last one.
 
     Args:
-        model: trained behind a `VecNormalize`, whose statistics are used.
-        env: a single environment of the same observations.
+        policy: who acts.
+        env: a single environment.
         episodes: how many, seeded `EVALUATION_SEED` and on.
     """
-    normalizer = model.get_vec_normalize_env()
-    assert normalizer is not None
     ever, final = np.zeros(episodes, bool), np.zeros(episodes, bool)
     for number in range(episodes):
-        observation, _ = env.reset(seed=EVALUATION_SEED + number)
-        ended = False
-        while not ended:
-            batch = normalizer.normalize_obs({key: value[None] for key, value in observation.items()})
-            (action,), _ = model.predict(batch, deterministic=True)  # type: ignore[arg-type]
-            observation, _, terminated, truncated, info = env.step(action)
-            ever[number] |= info["success"]
-            final[number] = info["success"]
-            ended = terminated or truncated
+        for step in rollout(env, policy, [{"seed": EVALUATION_SEED + number}]):
+            final[number] = step.next_info["success"]
+            ever[number] |= final[number]
     return float(ever.mean()), float(final.mean())

@@ -26,16 +26,19 @@ class HeadPolicy:
 
 
 class SB3Policy:
-    """A Stable-Baselines3 model as a policy."""
+    """A Stable-Baselines3 model as a policy; behind a `VecNormalize` with that one's statistics."""
 
     def __init__(self, model: Any, *, deterministic: bool = True) -> None:
         self._model = model
         self._deterministic = deterministic
+        self._normalizer = model.get_vec_normalize_env()
 
     def reset(self) -> None:
         """Nothing is remembered between episodes."""
 
     def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
         """Actions of the model."""
+        if self._normalizer is not None:
+            observation = self._normalizer.normalize_obs(observation)
         action, _ = self._model.predict(observation, deterministic=self._deterministic)
         return action

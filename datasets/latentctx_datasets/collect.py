@@ -20,7 +20,7 @@ from latentctx_envs.rendering import RenderProfile
 from latentctx_envs.rollout import Policy, Step, rollout
 from latentctx_envs.vector_env import LatentContextVectorEnv
 
-EPISODE_METADATA = ("context_json", "split", "success", "demonstrator", "snapshot")
+EPISODE_METADATA = ("context_json", "split", "success", "demonstrator", "snapshot", "source_episode")
 BATCH = 64  # episodes that are simulated side by side; an episode does not depend on it
 
 

@@ -1,6 +1,6 @@
 """Demonstrations as videos: what was seen, without actions, rewards or contexts.
 
-videos.json      facts: source, its content hash, view, number of frames of each video
+videos.json      facts: source, its content hash, view, frames a second, how many
 000000.npz       image (T + 1, h, w, 3) uint8, lossless; with states also state (T + 1, d) float32
 000001.npz       ...
 """

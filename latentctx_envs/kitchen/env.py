@@ -17,6 +17,7 @@ from latentctx_envs.kitchen.states import PARTS, POSITIONS, VELOCITIES, parted
 from latentctx_envs.kitchen.subtasks import ROBOT, SUBTASKS, reached
 from latentctx_envs.rendering import Renderer, RenderProfile
 from latentctx_envs.settings import Settings
+from latentctx_envs.stored_state import get_state
 
 IMAGE_SIZE = 120  # [pixels] of the authors' picture
 SUBSTEPS = 40  # physics steps of 2 ms in a control step
@@ -190,9 +191,7 @@ class KitchenEnv(LatentContextEnv):
         return len(self._completed) == WANTED
 
     def _simulated(self) -> np.ndarray:
-        state = np.empty(mujoco.mj_stateSize(self._physics.model, PARTS))
-        mujoco.mj_getState(self._physics.model, self._physics, state, PARTS)
-        return state
+        return get_state(self._physics.model, self._physics, PARTS)
 
     def _vector(self, kind: str) -> np.ndarray:
         seen = self._seen.astype(np.float32)

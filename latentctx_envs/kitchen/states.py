@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 
 from latentctx_envs.kitchen.subtasks import ROBOT
+from latentctx_envs.stored_state import checked_state
 
 POSITIONS, VELOCITIES = 30, 29  # numbers of robot and objects; the kettle's turn is a quaternion
 SEEN = POSITIONS + VELOCITIES
@@ -21,12 +22,7 @@ def parted(state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: the state has another length or is not finite.
     """
-    try:
-        array = np.array(state, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"physics_state must be {SIZE} finite numbers; got {state!r}.") from None
-    if array.shape != (SIZE,) or not np.isfinite(array).all():
-        raise ValueError(f"physics_state must be {SIZE} finite numbers; got shape {array.shape}.")
+    array = checked_state(state, SIZE)
     return array[:-SEEN], array[-SEEN:]
 
 

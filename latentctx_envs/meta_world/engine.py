@@ -17,6 +17,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from latentctx_envs.meta_world import resets
 from latentctx_envs.meta_world.borrowed import compose
 from latentctx_envs.meta_world.senses import FRAME, Senses
+from latentctx_envs.stored_state import checked_state, get_state
 
 
 class Sawyer(Senses):
@@ -115,7 +116,7 @@ class Sawyer(Senses):
         Args:
             parts: of `mujoco.mjtState`; `resets.LEAST` is enough between two steps.
         """
-        return resets.get_state(self.model, self.data, parts)
+        return get_state(self.model, self.data, parts)
 
     def set_physics_state(self, state: np.ndarray, parts: int = resets.STATE) -> None:
         """Go on from a stored `physics_state()` of an episode with the same random vector.
@@ -126,12 +127,7 @@ class Sawyer(Senses):
         Raises:
             ValueError: the state has another length or is not finite.
         """
-        size = mujoco.mj_stateSize(self.model, parts)
-        if np.shape(state) != (size,) or not np.isfinite(state).all():
-            raise ValueError(
-                f"a physics state of {self.task} is {size} finite numbers; got shape {np.shape(state)}."
-            )
-        state = np.array(state, dtype=np.float64)  # a copy: the bindings write to it as far as they say
+        state = checked_state(state, mujoco.mj_stateSize(self.model, parts))
         mujoco.mj_setState(self.model, self.data, state, parts)
         mujoco.mj_forward(self.model, self.data)
         mujoco.mj_setState(self.model, self.data, state, parts)  # the pass has moved the warm start

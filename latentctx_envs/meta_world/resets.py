@@ -9,6 +9,8 @@ random vector, to the last bit, so that it need be walked only once in an enviro
 import mujoco
 import numpy as np
 
+from latentctx_envs.stored_state import INTEGRATION, get_state
+
 HAND_MEETS_OBJECT = frozenset(
     {
         "box-close-v3",
@@ -30,7 +32,7 @@ their box, unless its vector moves no body at all.
 """
 
 REMEMBERED = 256  # walks of different random vectors, about a kilobyte each
-STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)  # all that the next step depends on, warm start included
+STATE = INTEGRATION
 LEAST = int(
     mujoco.mjtState.mjSTATE_FULLPHYSICS
     | mujoco.mjtState.mjSTATE_WARMSTART
@@ -63,10 +65,3 @@ class Walks:
         if len(self._states) >= REMEMBERED:
             del self._states[next(iter(self._states))]
         self._states[key] = state
-
-
-def get_state(model: mujoco.MjModel, data: mujoco.MjData, parts: int = STATE) -> np.ndarray:
-    """MuJoCo's integration state or parts of it, float64 (k,)."""
-    state = np.empty(mujoco.mj_stateSize(model, parts))
-    mujoco.mj_getState(model, data, state, parts)
-    return state
