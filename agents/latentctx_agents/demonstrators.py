@@ -126,7 +126,8 @@ class _WrongWayCosts(VecEnvWrapper):
     """Takes from a flip's reward what turning the other way would have earned.
 
     The task gives nothing for it and takes nothing, so that rocking slowly one way and fast back earns six tenths of
-    the most; no policy leaves that optimum for a flip. Returns are measured without this.
+    the most; no policy leaves that optimum for a flip. The cost has no upper limit, unlike the reward: whatever angle
+    is lost takes what gaining it at the full rate earned, and rocking nets nothing. Returns are measured without this.
 
     Args:
         venv: environments of a flip.
@@ -147,7 +148,7 @@ class _WrongWayCosts(VecEnvWrapper):
         """One step; the step that ends an episode costs nothing, its observation is that of the next one."""
         observations, rewards, dones, infos = self.venv.step_wait()
         rates = self._way * np.asarray(observations)[:, self._index] / FLIP_RATE
-        cost = self._share * ENV_KWARGS["action_repeat"] * np.clip(-rates, 0.0, 1.0)
+        cost = self._share * ENV_KWARGS["action_repeat"] * np.maximum(-rates, 0.0)
         return observations, rewards - np.where(dones, 0.0, cost), dones, infos
 
 
