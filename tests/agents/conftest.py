@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from latentctx_agents import demo, pretrain
+from latentctx_agents import pretrain
 from latentctx_agents.finetune import FinetuneConfig
 from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.studies import demo
 from latentctx_envs.encoders import ConvNetConfig
 
 SMALL = "latentctx/point-mass/expert-small-v0"

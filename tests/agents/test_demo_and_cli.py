@@ -7,10 +7,10 @@ import sys
 import pytest
 from PIL import Image
 
-from latentctx_agents import demo
 from latentctx_agents.cli import main
 from latentctx_agents.cli.main import COMMANDS
 from latentctx_agents.results import COLUMNS
+from latentctx_agents.studies import demo
 
 SMALL = "latentctx/point-mass/expert-small-v0"
 

@@ -1,6 +1,6 @@
 """Floors: random and zero actions are measured in both ways of counting."""
 
-from latentctx_agents import floors
+from latentctx_agents.studies import floors
 
 
 def test_floors_of_a_native_task_do_not_depend_on_the_way_of_counting(monkeypatch):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from latentctx_agents.cli import main
-from latentctx_agents.goal_rl import WORLD, GoalRLConfig, SeenAndDesired, learn, make_env
 from latentctx_agents.results import read_results
+from latentctx_agents.studies.goal_rl import WORLD, GoalRLConfig, SeenAndDesired, learn, make_env
 
 SMALL = GoalRLConfig(decisions=220, evaluate_every=110, episodes=2, learning_starts=100, hidden=(16, 16))
 FEW = ["--decisions", "110", "--evaluate-every", "110", "--episodes", "1", "--learning-starts", "100"]

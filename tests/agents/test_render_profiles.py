@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from latentctx_agents.cli import main
-from latentctx_agents.render_profiles import ProfilesConfig, run_profiles
+from latentctx_agents.studies.render_profiles import ProfilesConfig, run_profiles
 
 
 def test_arms_differ_in_profile_and_seed_alone(tiny_demo):

@@ -4,7 +4,7 @@ import json
 
 from latentctx_agents.cli import main
 from latentctx_agents.results import read_results
-from latentctx_agents.scripted import measure_scripted
+from latentctx_agents.studies.scripted import measure_scripted
 
 
 def test_easy_tasks_succeed_always_and_early():
@@ -20,7 +20,7 @@ def test_easy_tasks_succeed_always_and_early():
 
 
 def test_the_study_writes_a_csv_and_names_what_fails(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("latentctx_agents.scripted.TASKS", ("reach-v3",))
+    monkeypatch.setattr("latentctx_agents.studies.scripted.TASKS", ("reach-v3",))
     out = tmp_path / "scripted.csv"
     main(["study", "scripted", "--episodes", "1", "--out", str(out)])
     printed = json.loads(capsys.readouterr().out.splitlines()[0])

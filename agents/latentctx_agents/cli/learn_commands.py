@@ -31,7 +31,7 @@ class Report:
 
 def demo(words: list[str]) -> None:
     """Run or resume the demo and print its table."""
-    from latentctx_agents.demo import QUICK, DemoConfig, run_demo
+    from latentctx_agents.studies.demo import QUICK, DemoConfig, run_demo
 
     @dataclass(frozen=True, kw_only=True)
     class Demo:

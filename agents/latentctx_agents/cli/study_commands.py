@@ -29,7 +29,7 @@ def study(words: list[str]) -> None:
 
 def render_profiles(words: list[str]) -> None:
     """Run or resume the comparison of render profiles and print its table."""
-    from latentctx_agents.render_profiles import ProfilesConfig, run_profiles
+    from latentctx_agents.studies.render_profiles import ProfilesConfig, run_profiles
 
     @dataclass(frozen=True, kw_only=True)
     class RenderProfiles:
@@ -52,8 +52,8 @@ def render_profiles(words: list[str]) -> None:
 
 def floors(words: list[str]) -> None:
     """Measure random and zero actions in every locomotion task."""
-    from latentctx_agents.floors import measure_floors
     from latentctx_agents.results import write_results
+    from latentctx_agents.studies.floors import measure_floors
 
     @dataclass(frozen=True, kw_only=True)
     class Floors:
@@ -76,7 +76,7 @@ def floors(words: list[str]) -> None:
 def scripted(words: list[str]) -> None:
     """Measure Meta-World's scripted policies in all fifty tasks."""
     from latentctx_agents.results import write_results
-    from latentctx_agents.scripted import measure_scripted
+    from latentctx_agents.studies.scripted import measure_scripted
 
     @dataclass(frozen=True, kw_only=True)
     class Scripted:
@@ -98,8 +98,8 @@ def scripted(words: list[str]) -> None:
 
 def goal_rl(words: list[str]) -> None:
     """Learn a Meta-World task from its goal with SAC and hindsight."""
-    from latentctx_agents.goal_rl import GoalRLConfig, learn
     from latentctx_agents.results import write_results
+    from latentctx_agents.studies.goal_rl import GoalRLConfig, learn
 
     @dataclass(frozen=True, kw_only=True)
     class GoalRL:

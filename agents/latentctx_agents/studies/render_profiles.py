@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from latentctx_agents import pretrain
 from latentctx_agents.cells import run_cell
-from latentctx_agents.demo import QUICK, DemoConfig, cells_of, encoder_run, one_thread
 from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder
 from latentctx_agents.stats import bootstrap_interval
+from latentctx_agents.studies.demo import QUICK, DemoConfig, cells_of, encoder_run, one_thread
 from latentctx_datasets import collect, open_store
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.cores import available_cores
