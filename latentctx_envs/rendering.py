@@ -53,7 +53,7 @@ QUALITIES: dict[str, Quality] = {
         quads=1,
         plane_shadow=False,
         box_reflection=False,
-        mesh_tolerance=0.002,
+        mesh_tolerance=0.004,
     ),
     "turbo": Quality(
         slices=12,

@@ -25,7 +25,7 @@ from latentctx_datasets.mapped import cache_root
 from latentctx_datasets.replay import View, latent_env, replay
 from latentctx_envs.cores import available_cores
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 CHUNK = 25  # episodes rendered by a worker at a time; a killed build loses at most the chunks in flight
 ARRAYS = ("frames", "observations", "actions", "rewards", "starts", "lengths", "contexts")
 KIND = mapped.Kind(
