@@ -128,6 +128,11 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         self._pose(state, self.context_type.coerce(context))
         return self._eye().render(self._data, out=out)
 
+    def position_of(self, states: np.ndarray) -> np.ndarray:
+        """What "position" would have shown where "state" showed these: float32 (n, p) of (n, d)."""
+        (size,) = self.vector_spaces["position"].shape
+        return states[:, :size]
+
     @abstractmethod
     def draw_context(self, rng: np.random.Generator) -> Context:
         """A context that an episode may have, of the settings' split, drawn from `rng`."""

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -17,7 +17,7 @@ from latentctx_agents.optim import OnStep, unheard
 from latentctx_agents.policy_folder import FinetunedPolicy, PolicyCard, as_head
 from latentctx_datasets import View, library
 from latentctx_datasets.demonstrators import make_demonstrator
-from latentctx_datasets.recipes import FINETUNE_EPISODES, RECIPES
+from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.encoders import ConvNet, Encoder, FrozenEncoder, load_encoder
 
 EXPERT = "expert"
@@ -37,25 +37,28 @@ class Cell:
     finetune: FinetuneConfig
     episodes: int  # evaluation episodes
     directory: str  # where the policy and the result go
+    held_out: int = 0  # other demonstrations of the goal on which the cloning loss is measured
+    stored: bool = False  # frames come from the dataset's pixel store instead of being rendered
+    keep_policy: bool = True  # save it beside the result
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
     """Finetune and evaluate one cell, or read its result if it is already there.
 
     Returns:
-        {"method", "goal", "success": list of bool, "loss": last training loss}.
+        {"method", "goal", "context", "success": list of bool, "loss": last training loss, "held_out_loss": or None}.
     """
     file = Path(cell.directory) / "result.json"
     if file.exists():
         return json.loads(file.read_text())
     Path(cell.directory).mkdir(parents=True, exist_ok=True)
-    success, loss = _expert(cell) if cell.method == EXPERT else _learner(cell)
+    success, losses = _expert(cell) if cell.method == EXPERT else _learner(cell)
     result = {
         "method": cell.method,
         "goal": cell.goal,
-        "context": context_of(cell.dataset, cell.goal),
+        "context": task_of(cell.dataset, cell.goal).context,
         "success": [bool(value) for value in success],
-        "loss": loss,
+        **losses,
     }
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(result) + "\n")
@@ -63,37 +66,98 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     return result
 
 
-def context_of(dataset_id: str, goal: int) -> dict[str, Any]:
-    """The context of one goal of a goal-by-goal dataset."""
-    storage = library.load(dataset_id).storage
-    (extra,) = storage.get_episode_metadata([goal * FINETUNE_EPISODES])
-    return json.loads(extra["context_json"])
+class FinetuneTask(NamedTuple):
+    """What a finetuned policy is for."""
+
+    env_id: str
+    env_kwargs: dict[str, Any]  # of the environment, besides what is seen
+    context: dict[str, Any] | None  # None where every episode draws its own
 
 
-def _expert(cell: Cell) -> tuple[np.ndarray, float]:
-    recipe = RECIPES[cell.dataset]
-    env = gym.make_vec(recipe.env_id, num_envs=cell.episodes, observation="state")
-    context = context_of(cell.dataset, cell.goal)
-    success = success_of(make_demonstrator(recipe.demonstrator), env, context)
+def task_of(dataset_id: str, goal: int) -> FinetuneTask:
+    """The task of one goal of a goal-by-goal dataset: one context, or one of Meta-World's tasks with any vector.
+
+    Raises:
+        ValueError: the goal's episodes have neither in common.
+    """
+    recipe = RECIPES[dataset_id]
+    size = group_of(dataset_id)
+    extras = library.load(dataset_id).storage.get_episode_metadata(range(goal * size, (goal + 1) * size))
+    contexts = [json.loads(extra["context_json"]) for extra in extras]
+    if all(context == contexts[0] for context in contexts):
+        return FinetuneTask(recipe.env_id, dict(recipe.env_kwargs), contexts[0])
+    tasks = {context.get("task") for context in contexts}
+    if len(tasks) > 1 or None in tasks:
+        raise ValueError(f"{dataset_id}: the episodes of goal {goal} share neither a context nor a task.")
+    return FinetuneTask("LatentCtx-MetaWorld-v0", {"task": tasks.pop()}, None)
+
+
+def group_of(dataset_id: str) -> int:
+    """How many episodes in a row of a goal-by-goal dataset belong to one goal.
+
+    Raises:
+        ValueError: its episodes stand alone.
+    """
+    size = RECIPES[dataset_id].group if dataset_id in RECIPES else None
+    if size is None:
+        raise ValueError(
+            f"{dataset_id} is no goal-by-goal dataset, such as latentctx/point-mass/finetune-v0."
+        )
+    return size
+
+
+def _expert(cell: Cell) -> tuple[np.ndarray, dict[str, float | None]]:
+    task = task_of(cell.dataset, cell.goal)
+    together = gym.spec(task.env_id).vector_entry_point is not None
+    make = {"observation": "state", **task.env_kwargs}
+    env = (
+        gym.make_vec(task.env_id, num_envs=cell.episodes, **make)
+        if together
+        else gym.make(task.env_id, **make)
+    )
+    policy = make_demonstrator(RECIPES[cell.dataset].demonstrator)
+    success = success_of(policy, env, task.context, episodes=None if together else cell.episodes)
     env.close()
-    return success, 0.0
+    return success, {"loss": 0.0, "held_out_loss": None}
 
 
-def _learner(cell: Cell) -> tuple[np.ndarray, float]:
+def _learner(cell: Cell) -> tuple[np.ndarray, dict[str, float | None]]:
     trained, loss = finetune_policy(cell)
-    trained.save(Path(cell.directory) / "policy")
-    env = trained.make_vec(cell.episodes, num_workers=0)  # cells run side by side, one a core
-    success = success_of(trained.policy, env, trained.card.context)
-    env.close()
-    return success, loss
+    if cell.keep_policy:
+        trained.save(Path(cell.directory) / "policy")
+    losses = {"loss": loss, "held_out_loss": _held_out_loss(cell, trained)}
+    return trained.success(cell.episodes, num_workers=0), losses  # cells run side by side, one a core
+
+
+def _held_out_loss(cell: Cell, trained: FinetunedPolicy) -> float | None:
+    """Mean squared error of the actions on other demonstrations of the goal."""
+    _, others = _episodes_of(cell)
+    if not others:
+        return None
+    view = None if cell.encoder is None else cell.view
+    demonstrations = finetune.load_demonstrations(cell.dataset, others, view, stored=cell.stored)
+    inputs = demonstrations.positions
+    if trained.encoder is not None:
+        inputs = finetune.encode_demonstrations(FrozenEncoder(trained.encoder), demonstrations)
+    with torch.inference_mode():
+        predicted = trained.head(torch.from_numpy(inputs)).numpy()
+    return float(np.square(predicted - demonstrations.actions).mean())
+
+
+def _episodes_of(cell: Cell) -> tuple[list[int], list[int]]:
+    size, config = group_of(cell.dataset), cell.finetune
+    return finetune.choose_episodes(
+        cell.dataset, cell.goal, size, config.demos, config.seed, held_out=cell.held_out
+    )
 
 
 def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPolicy, float]:
     """Finetune the cell's policy; returns it with its last training loss."""
     config = cell.finetune
-    episodes = finetune.choose_episodes(cell.dataset, cell.goal, FINETUNE_EPISODES, config.demos, config.seed)
+    task = task_of(cell.dataset, cell.goal)
+    episodes, _ = _episodes_of(cell)
     view = None if cell.encoder is None else cell.view
-    demonstrations = finetune.load_demonstrations(cell.dataset, episodes, view)
+    demonstrations = finetune.load_demonstrations(cell.dataset, episodes, view, stored=cell.stored)
     encoder: Encoder | None = None
     if cell.encoder is None:
         head, loss = finetune.finetune_head(demonstrations.positions, demonstrations.actions, config, on_step)
@@ -105,14 +169,15 @@ def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPol
         features = finetune.encode_demonstrations(FrozenEncoder(encoder), demonstrations)
         head, loss = finetune.finetune_head(features, demonstrations.actions, config, on_step)
     card = PolicyCard(
-        env_id=RECIPES[cell.dataset].env_id,
+        env_id=task.env_id,
         method=cell.method,
-        context=context_of(cell.dataset, cell.goal),
+        context=task.context,
         inputs=encoder.features_dim if encoder is not None else demonstrations.positions.shape[1],
         outputs=demonstrations.actions.shape[1],
         hidden=config.hidden,
         view=view,
         training={"dataset": cell.dataset, "episodes": episodes, "config": asdict(config)},
+        env_kwargs=task.env_kwargs,
     )
     return FinetunedPolicy(card, as_head(head), encoder), loss
 

@@ -1,4 +1,4 @@
-"""Success of a policy on one context, measured over many starts at once."""
+"""Success of a policy on one context, or on contexts drawn anew, measured over many starts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,27 +15,33 @@ EVALUATION_SEED = 50_000  # first environment seed; the demonstrations use other
 
 def success_of(
     policy: Policy,
-    env: gym.vector.VectorEnv[Any, Any, Any],
-    context: Context | Mapping[str, Any],
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    context: Context | Mapping[str, Any] | None,
     *,
+    episodes: int | None = None,
     seed: int = EVALUATION_SEED,
     progress: bool = False,
 ) -> np.ndarray:
     """Whether each of N episodes succeeded at any step, bool (N,).
 
     Args:
-        policy: acts on the batch of observations.
-        env: a vector environment of N; episode i starts from seed + i.
-        context: the hidden context of all episodes.
+        policy: acts on the observations.
+        env: a vector environment of N, or one in which N episodes follow one another; episode i starts from seed + i.
+        context: the hidden context of all episodes; None draws one for each, from its seed.
+        episodes: N, where it is a single environment.
         seed: of the first episode.
         progress: show a bar over the steps.
     """
-    plain = context.to_dict() if isinstance(context, Context) else dict(context)
-    success = np.zeros(env.num_envs, dtype=bool)
-    steps = rollout(env, policy, [{"seed": seed, "options": {"context": plain}}])
+    plain = context.to_dict() if isinstance(context, Context) else context
+    options = None if plain is None else {"context": dict(plain)}
+    resets = [{"seed": seed + index, "options": options} for index in range(episodes or 1)]
+    found = np.zeros((len(resets), getattr(env, "num_envs", 1)), dtype=bool)
+    index = 0
+    steps = rollout(env, policy, resets)
     for step in tqdm(steps, desc="evaluate", unit="step", delay=1, disable=not progress):
-        success |= np.asarray(step.next_info["success"]) & step.active
-        if success.all():
+        found[index] |= np.asarray(step.next_info["success"]) & step.active
+        if found.all():
             break
+        index += int(step.last)
     steps.close()  # type: ignore[attr-defined]  # a generator
-    return success
+    return found.ravel()

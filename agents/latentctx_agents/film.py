@@ -20,13 +20,13 @@ BANNER = 18  # [pixels] height of a tile's title
 def film(policy: FinetunedPolicy, title: str, *, seed: int = EVALUATION_SEED) -> np.ndarray:
     """Frames of one episode, uint8 (t, SIZE + BANNER, SIZE, 3), the border green once it succeeded."""
     card = policy.card
-    shown = {"render_mode": "rgb_array", "render_context": True}
+    shown = {"render_mode": "rgb_array", "render_context": True, **card.env_kwargs}
     if card.view is None or policy.encoder is None:
         env = gym.make(card.env_id, observation="position", **shown)
     else:
         env = gym.make(card.env_id, observation="pixels", **card.view.arguments(), **shown)
         env = EncodeObservation(env, policy.encoder)
-    reset = {"seed": seed, "options": {"context": card.context}}
+    reset = {"seed": seed, "options": None if card.context is None else {"context": card.context}}
     frames, success = [], False
     for step in rollout(env, policy.policy, [reset]):
         success |= bool(step.next_info["success"])

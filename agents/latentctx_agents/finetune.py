@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OnStep, OptimizerConfig, Training, unheard
-from latentctx_datasets import View, library, random_shift, replay
+from latentctx_datasets import View, library, open_store, random_shift, replay
+from latentctx_datasets.replay import latent_env
 from latentctx_envs.encoders import ConvNet, FrozenEncoder
 
 
@@ -56,8 +57,18 @@ class Demonstrations:
     pixels: np.ndarray | None  # uint8 (n, h, w, 3)
 
 
-def choose_episodes(dataset_id: str, goal: int, per_goal: int, demos: int, seed: int) -> list[int]:
-    """Indices of `demos` episodes of one goal in a goal-by-goal dataset, drawn without replacement.
+def choose_episodes(
+    dataset_id: str, goal: int, per_goal: int, demos: int, seed: int, held_out: int = 0
+) -> tuple[list[int], list[int]]:
+    """Indices of `demos` episodes of one goal in a goal-by-goal dataset, drawn without replacement, and of others.
+
+    Args:
+        dataset_id: demonstrations, `per_goal` of each goal in a row.
+        goal: index of the goal.
+        per_goal: demonstrations of each.
+        demos: how many are drawn.
+        seed: of the draw.
+        held_out: how many of those that were not drawn are named, too; fewer if there are not so many.
 
     Raises:
         ValueError: the goal does not exist or has fewer demonstrations.
@@ -70,20 +81,33 @@ def choose_episodes(dataset_id: str, goal: int, per_goal: int, demos: int, seed:
             f"asked for {demos} of goal {goal}."
         )
     drawn = np.random.default_rng([seed, goal]).choice(per_goal, demos, replace=False)
-    return [goal * per_goal + int(index) for index in np.sort(drawn)]
+    others = np.setdiff1d(np.arange(per_goal), drawn)[:held_out]
+    return (goal * per_goal + np.sort(drawn)).tolist(), (goal * per_goal + others).tolist()
 
 
-def load_demonstrations(dataset_id: str, episodes: list[int], view: View | None = None) -> Demonstrations:
-    """The transitions of some episodes; frames are rendered if a view is given."""
+def load_demonstrations(
+    dataset_id: str, episodes: list[int], view: View | None = None, *, stored: bool = False
+) -> Demonstrations:
+    """The transitions of some episodes; frames are rendered if a view is given.
+
+    Args:
+        dataset_id: a dataset of this project.
+        episodes: indices of its episodes.
+        view: how their frames are rendered; None for no frames.
+        stored: take the frames from the dataset's pixel store, which is built for all its episodes if need be.
+    """
     dataset = library.load(dataset_id)
     chosen = [dataset[index] for index in episodes]
-    size = library.recover(dataset, observation="position").observation_space.shape
-    assert size is not None
     pixels = None
-    if view is not None:
+    if view is not None and stored:
+        store = open_store(dataset_id, view)
+        parts = [slice(store.starts[index], store.starts[index] + store.lengths[index]) for index in episodes]
+        pixels = np.concatenate([store.frames[part] for part in parts])
+    elif view is not None:
         pixels = np.concatenate([frames[:-1] for frames in replay(dataset, view, episodes)])
+    states = np.concatenate([e.observations[:-1] for e in chosen])
     return Demonstrations(
-        positions=np.concatenate([e.observations[:-1, : size[0]] for e in chosen]),
+        positions=latent_env(library.recover(dataset)).position_of(states),
         actions=np.concatenate([e.actions for e in chosen]),
         pixels=pixels,
     )

@@ -2,20 +2,22 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from latentctx_agents.evaluate import success_of
 from latentctx_agents.nets import mlp
 from latentctx_agents.policies import HeadPolicy
 from latentctx_datasets import View
 from latentctx_envs.encoders import Encoder, load_encoder
-from latentctx_envs.wrappers import VectorEncodeObservation
+from latentctx_envs.wrappers import EncodeObservation, VectorEncodeObservation
 
 FORMAT_VERSION = 1
 
@@ -26,12 +28,13 @@ class PolicyCard:
 
     env_id: str
     method: str  # how it was made, e.g. "inverse_dynamics", "scratch", "states"
-    context: dict[str, Any]  # the context of its demonstrations
+    context: dict[str, Any] | None  # of its demonstrations; None where each had its own
     inputs: int  # length of the head's input
     outputs: int  # action dimension
     hidden: tuple[int, ...]  # widths of the head
     view: View | None  # of the pixels; None for a policy on positions
     training: dict[str, Any]  # how it was trained
+    env_kwargs: dict[str, Any] = field(default_factory=dict)  # of the environment, besides what is seen
 
 
 class FinetunedPolicy:
@@ -49,6 +52,14 @@ class FinetunedPolicy:
         self.encoder = encoder
         self.policy = HeadPolicy(head)
 
+    def make_env(self) -> gym.Env[Any, Any]:
+        """An environment whose observations this policy takes."""
+        card = self.card
+        if card.view is None or self.encoder is None:
+            return gym.make(card.env_id, observation="position", **card.env_kwargs)
+        env = gym.make(card.env_id, observation="pixels", **card.view.arguments(), **card.env_kwargs)
+        return EncodeObservation(env, self.encoder)
+
     def make_vec(
         self, num_envs: int, *, num_workers: int | None = None
     ) -> gym.vector.VectorEnv[Any, Any, Any]:
@@ -58,12 +69,27 @@ class FinetunedPolicy:
             num_envs: N.
             num_workers: processes that render beside this one; None for one a core.
         """
-        view = self.card.view
-        if view is None or self.encoder is None:
-            return gym.make_vec(self.card.env_id, num_envs=num_envs, observation="position")
-        settings = {"observation": "pixels", "num_workers": num_workers, **view.arguments()}
-        env = gym.make_vec(self.card.env_id, num_envs=num_envs, **settings)
+        card = self.card
+        if card.view is None or self.encoder is None:
+            return gym.make_vec(card.env_id, num_envs=num_envs, observation="position", **card.env_kwargs)
+        settings = {"observation": "pixels", "num_workers": num_workers, **card.view.arguments()}
+        env = gym.make_vec(card.env_id, num_envs=num_envs, **settings, **card.env_kwargs)
         return VectorEncodeObservation(env, self.encoder)
+
+    def success(self, episodes: int, *, num_workers: int | None = None, **options: Any) -> np.ndarray:
+        """Whether each of N episodes succeeded, bool (N,): side by side where the world can, else in turn.
+
+        Args:
+            episodes: N.
+            num_workers: processes that render beside this one; None for one a core.
+            options: `seed` and `progress` of `success_of`.
+        """
+        together = gym.spec(self.card.env_id).vector_entry_point is not None
+        env = self.make_vec(episodes, num_workers=num_workers) if together else self.make_env()
+        count = None if together else episodes
+        found = success_of(self.policy, env, self.card.context, episodes=count, **options)
+        env.close()
+        return found
 
     def save(self, directory: Path) -> None:
         """Write the policy, replacing the directory in one move."""

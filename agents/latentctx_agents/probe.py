@@ -1,4 +1,6 @@
-"""State probe: how well the true position can be read from frozen features (arXiv 2305.16985, Fig 7)."""
+"""Probes: how well the true position, or another encoder's features, can be read from frozen features."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -6,8 +8,11 @@ from torch import Tensor
 
 from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OptimizerConfig, Training
+from latentctx_datasets import PixelStore, library, open_features
+from latentctx_datasets.replay import latent_env
 
 PROBE = OptimizerConfig(steps=1500, batch_size=256, learning_rate=1e-3)
+EPISODES, HELD_OUT = 200, 40  # that encoders are probed on; the last ones test
 
 
 def probe_error(
@@ -32,6 +37,53 @@ def probe_error(
     Raises:
         ValueError: nothing is left to train on or to test on.
     """
+    errors, _ = _fit(features, targets, held_out, config, seed)
+    return float(np.sqrt(np.square(errors).sum(axis=1).mean()))
+
+
+def unexplained(
+    features: np.ndarray,
+    targets: np.ndarray,
+    held_out: int,
+    *,
+    config: OptimizerConfig = PROBE,
+    seed: int = 0,
+) -> float:
+    """Share of the targets' variance that the probe does not explain on the last `held_out` rows; 1 for the mean.
+
+    The mean over the target's dimensions that vary; arguments and errors as those of `probe_error`.
+    """
+    errors, scale = _fit(features, targets, held_out, config, seed)
+    varies = scale > 1e-6
+    return float((np.square(errors).mean(axis=0)[varies] / np.square(scale[varies])).mean())
+
+
+def probe_unexplained(store: PixelStore, encoder: Path) -> float:
+    """`unexplained` of the true positions by an encoder's features, on a store's first episodes."""
+    features, held_out = probe_features(store, encoder)
+    world = latent_env(library.recover(library.load(store.dataset_id)))
+    return unexplained(features, world.position_of(store.observations[: len(features)]), held_out)
+
+
+def cross_unexplained(store: PixelStore, encoder: Path, other: Path) -> float:
+    """`unexplained` of another encoder's features by an encoder's (arXiv 2305.16985, Fig 9)."""
+    features, held_out = probe_features(store, encoder)
+    return unexplained(features, probe_features(store, other)[0], held_out)
+
+
+def probe_features(store: PixelStore, encoder: Path) -> tuple[np.ndarray, int]:
+    """An encoder's features of a store's first episodes, and how many rows at the end are held out."""
+    episodes = min(EPISODES, len(store))
+    held_out = max(1, episodes * HELD_OUT // EPISODES)
+    end = store.starts[episodes - 1] + store.lengths[episodes - 1] + 1
+    features = np.array(open_features(store, encoder, episodes=episodes).features)
+    return features, int(end - store.starts[episodes - held_out])
+
+
+def _fit(
+    features: np.ndarray, targets: np.ndarray, held_out: int, config: OptimizerConfig, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors on the held-out rows (held_out, k) and the deviation (k,) of the others, both in the targets' unit."""
     count = len(features) - held_out
     if held_out < 1 or count < 1:
         raise ValueError(f"held_out must leave rows on both sides of {len(features)}; got {held_out}.")
@@ -49,4 +101,4 @@ def probe_error(
         pass
     with torch.inference_mode():
         errors = (head(x[count:]) - y[count:]).numpy() * scale
-    return float(np.sqrt(np.square(errors).sum(axis=1).mean()))
+    return errors, scale

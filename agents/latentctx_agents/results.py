@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,26 +31,78 @@ class Measurement:
 
 def write_results(path: Path, measurements: Iterable[Measurement], command: str | None = None) -> None:
     """Write a results CSV with hardware, commit and command filled in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, _rows(measurements, command))
+
+
+def add_results(path: Path, measurements: Iterable[Measurement], command: str | None = None) -> None:
+    """Put measurements into a results CSV; what was measured before in the same setting is replaced, the rest stays."""
+    rows = {}
+    if path.exists():
+        with path.open(newline="") as stream:
+            rows = {_key(row): row for row in csv.DictReader(stream)}
+    for row in _rows(measurements, command):
+        before = rows.get(_key(row))
+        if before is None or before["value"] != row["value"]:  # read again: measured with the earlier command
+            rows[_key(row)] = row
+    _write(path, sorted(rows.values(), key=_key))
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a measurement measures."""
+    return tuple(str(row[name]) for name in COLUMNS[: COLUMNS.index("value")])
+
+
+def _rows(measurements: Iterable[Measurement], command: str | None) -> Iterator[dict[str, Any]]:
     common = {
         "hardware": hardware(),
         "commit": git_commit(),
         "command": command if command is not None else command_line(),
     }
-    with path.open("w", newline="") as stream:
+    for item in measurements:
+        row = {**vars(item), "setting": json.dumps(dict(item.setting)), "value": f"{item.value:.6g}"}
+        yield {**row, **common}
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
-        for item in measurements:
-            row = {**vars(item), "setting": json.dumps(dict(item.setting)), "value": f"{item.value:.6g}"}
-            writer.writerow({**row, **common})
+        writer.writerows(rows)
+    os.replace(partial, path)
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Rows of results CSVs, `setting` parsed, `seed` and `value` as numbers."""
+    """Rows of results CSVs, `setting` parsed, `seed` and `value` as numbers.
+
+    Raises:
+        ValueError: a file is no results CSV, or a row of it cannot be read.
+    """
     rows: list[dict[str, Any]] = []
     for path in paths:
-        with path.open(newline="") as stream:
-            for row in csv.DictReader(stream):
-                parsed = {"setting": json.loads(row["setting"]), "seed": int(row["seed"])}
-                rows.append({**row, **parsed, "value": float(row["value"])})
+        if not is_results(path):
+            raise ValueError(f"{path} is no results CSV: expected the columns {', '.join(COLUMNS)}.")
+        with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+            reader = csv.DictReader(stream)
+            for row in reader:
+                rows.append({**row, **_parsed(row, f"{path}, line {reader.line_num}")})
     return rows
+
+
+def is_results(path: Path) -> bool:
+    """Whether a file starts with the columns of results."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+        return set(COLUMNS) <= set(next(csv.reader([stream.readline(10_000)]), []))
+
+
+def _parsed(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    try:
+        setting, seed, value = json.loads(row["setting"]), int(row["seed"]), float(row["value"])
+        complete = isinstance(setting, dict) and row["command"] is not None
+    except (TypeError, ValueError):
+        complete = False
+    if not complete:
+        got = ", ".join(f"{name} {row[name]!r}" for name in ("setting", "seed", "value"))
+        raise ValueError(f"{where}: expected a JSON object as setting, numbers as seed and value; got {got}.")
+    return {"setting": setting, "seed": seed, "value": value}

@@ -13,7 +13,7 @@ from latentctx_envs.context import Context
 from latentctx_envs.env import VIEW_SIZE, LatentContextEnv
 from latentctx_envs.kitchen.context import WANTED, KitchenContext
 from latentctx_envs.kitchen.model import CAMERA, START, kitchen_limits, kitchen_model
-from latentctx_envs.kitchen.states import PARTS, POSITIONS, VELOCITIES, parted
+from latentctx_envs.kitchen.states import PARTS, POSITIONS, VELOCITIES, parted, positions_of
 from latentctx_envs.kitchen.subtasks import ROBOT, SUBTASKS, reached
 from latentctx_envs.rendering import Renderer, RenderProfile
 from latentctx_envs.settings import Settings
@@ -110,6 +110,10 @@ class KitchenEnv(LatentContextEnv):
         """A context that an episode may have, drawn from `rng`; with fixed sub-tasks always theirs."""
         return self._fixed or KitchenContext.sample(rng, self.settings.context_split)
 
+    def position_of(self, states: np.ndarray) -> np.ndarray:
+        """The positions of robot and objects, float32 (n, 30) of (n, 59)."""
+        return positions_of(states)
+
     def physics_state(self) -> np.ndarray:
         """What decides the rest of the episode but for noise and `completed`, float64 (147,).
 
@@ -196,10 +200,9 @@ class KitchenEnv(LatentContextEnv):
     def _vector(self, kind: str) -> np.ndarray:
         seen = self._seen.astype(np.float32)
         positions, velocities = seen[:POSITIONS], seen[POSITIONS:]
-        if kind == "position":
-            return positions[None]
         parts = (positions[:ROBOT], velocities[:ROBOT], positions[ROBOT:], velocities[ROBOT:])
-        return np.concatenate(parts)[None]
+        state = np.concatenate(parts)[None]
+        return self.position_of(state) if kind == "position" else state
 
     def _eye(self) -> Renderer:
         settings = self.settings

@@ -119,6 +119,12 @@ class MetaWorldEnv(LatentContextEnv):
         self._kept = MetaWorldContext.of_task(task, rng)
         return self._kept
 
+    def position_of(self, states: np.ndarray) -> np.ndarray:
+        """Hand and opening (4), the goal (3) unless it is hidden, the objects (14): float32 (n, 21 or 18) of (n, 39)."""
+        if not self._goal_visible:
+            return states[:, :FRAME]
+        return np.concatenate([states[:, :4], states[:, GOAL:], states[:, 4:FRAME]], axis=1)
+
     def physics_state(self) -> np.ndarray:
         """What differs between two moments of an episode, float64 (k,); k depends on the task."""
         return self._engine.physics_state(resets.LEAST)
@@ -196,13 +202,10 @@ class MetaWorldEnv(LatentContextEnv):
         return self._success
 
     def _vector(self, kind: str) -> np.ndarray:
-        now = self._now.astype(np.float32)
-        if kind == "state":
-            if not self._goal_visible:
-                now[GOAL:] = 0.0
-            return now[None]
-        parts = [now[:4], now[GOAL:], now[4:FRAME]] if self._goal_visible else [now[:FRAME]]
-        return np.concatenate(parts)[None]
+        state = self._now.astype(np.float32)[None]
+        if not self._goal_visible:
+            state[:, GOAL:] = 0.0
+        return self.position_of(state) if kind == "position" else state
 
     def _eye(self) -> Renderer:
         return self._eye_of(self._engine, viewer=False)

@@ -78,6 +78,17 @@ def test_every_id_keeps_the_contract_with_its_defaults(any_id: str) -> None:
     check_latent_env(any_id)
 
 
+@pytest.mark.parametrize(
+    "any_id", [*FAMILIES, "LatentCtx-PickPlace-v0", "LatentCtx-Door-v0", "LatentCtx-Kitchen-v0"]
+)
+def test_positions_are_found_in_states(any_id: str) -> None:
+    with gym.make(any_id, observation=("state", "position")) as env:
+        for step in trace(env, seed=3):
+            seen = step[0]
+            found = env.unwrapped.position_of(seen["state"][None])
+            np.testing.assert_array_equal(found[0], seen["position"])
+
+
 @pytest.mark.parametrize("variant", POINT_MASS_VARIANTS)
 def test_point_mass_keeps_the_contract_with_its_own_arguments(variant: str) -> None:
     check_latent_env("LatentCtx-PointMass-v0", **POINT_MASS_VARIANTS[variant])

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -120,9 +120,39 @@ def goal_rl(words: list[str]) -> None:
     print(f"results: {arguments.out}")
 
 
+def inverse_dynamics(words: list[str]) -> None:
+    """Run or resume cells of the study of arXiv 2305.16985."""
+    from latentctx_agents.results import read_results
+    from latentctx_agents.studies.inverse_dynamics import PRESETS, Grid, StudyConfig, run_study, summarise
+
+    @dataclass(frozen=True, kw_only=True)
+    class InverseDynamics:
+        """Objectives and baselines, finetuned on a few demonstrations of a hidden context (arXiv 2305.16985)."""
+
+        grid: Annotated[Grid, tyro.conf.arg(name="")] = field(default_factory=Grid)
+        config: Annotated[StudyConfig, tyro.conf.arg(name="")] = field(default_factory=StudyConfig)
+        out: Path | None = None  # run folder; by default runs/inverse_dynamics/<world>-<preset>
+        workers: int | None = None  # processes; by default one a core
+
+    arguments = tyro.extras.overridable_config_cli(
+        {name: (text, InverseDynamics(config=preset)) for name, (text, preset) in PRESETS.items()},
+        args=words,
+        prog="latentctx study inverse-dynamics",
+    )
+    config = arguments.config
+    out = arguments.out or Path("runs/inverse_dynamics") / f"{config.world}-{config.preset}"
+    file = run_study(config, arguments.grid, out, workers=arguments.workers)
+    table = Table("method", "pretrained on", "n", "context", "demos", "success", "95 % interval", "seeds")
+    for row in summarise(read_results([file])):
+        table.add_row(*row)
+    Console().print(table)
+    print(f"results: {file}")
+
+
 STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
     "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
     "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),
+    "inverse-dynamics": (inverse_dynamics, "arXiv 2305.16985: objectives and baselines on hidden contexts"),
     "goal-rl": (goal_rl, "SAC with hindsight goals on a Meta-World task, from states or frozen features"),
 }

@@ -21,13 +21,13 @@ from latentctx_agents.finetune import FinetuneConfig
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.policy_folder import FinetunedPolicy
 from latentctx_agents.pretrain import PretrainConfig
-from latentctx_agents.probe import PROBE, probe_error
+from latentctx_agents.probe import PROBE, probe_error, probe_features
 from latentctx_agents.progress import training_bar
 from latentctx_agents.report import write_report
 from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder, read_metrics
 from latentctx_agents.stats import bootstrap_interval
-from latentctx_datasets import collect, open_features, open_store
+from latentctx_datasets import collect, open_store
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.cores import available_cores
 from latentctx_envs.point_mass.task import TARGET_RADIUS
@@ -35,7 +35,6 @@ from latentctx_envs.point_mass.task import TARGET_RADIUS
 ENCODERS = ("inverse_dynamics", "random", "behavior_cloning")
 WAIT_ORDER = ("random", "behavior_cloning", "inverse_dynamics")  # shortest first, so that no process idles
 LEARNERS = ("inverse_dynamics", "behavior_cloning", SCRATCH, STATES)
-PROBE_EPISODES, PROBE_HELD_OUT = 200, 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,12 +204,8 @@ def probe_encoder(config: PretrainConfig, optimizer: OptimizerConfig, run: Path)
     if file.exists():
         return float(json.loads(file.read_text())["rmse_m"])
     store = open_store(config.dataset, config.view)
-    episodes = min(PROBE_EPISODES, len(store))
-    held_out = max(1, episodes * PROBE_HELD_OUT // PROBE_EPISODES)
-    ends = store.starts[:episodes] + store.lengths[:episodes] + 1
-    features = np.array(open_features(store, run / "encoder", episodes=episodes).features)
-    positions = np.asarray(store.observations[: ends[-1], :2])
-    rows = int(ends[-1] - store.starts[episodes - held_out])
+    features, rows = probe_features(store, run / "encoder")
+    positions = np.asarray(store.observations[: len(features), :2])
     error = probe_error(features, positions, rows, config=optimizer)
     file.write_text(json.dumps({"rmse_m": error}) + "\n")
     return error

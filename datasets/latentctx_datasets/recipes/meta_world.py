@@ -11,6 +11,9 @@ from latentctx_envs.meta_world.splits import tasks_of
 
 SCRIPTED = "meta-world-scripted"
 SINGLE = 100  # episodes of a set of one task
+FINETUNE_TASKS = 5  # to finetune on
+FINETUNE_EPISODES = 30  # demonstrations of each
+FINETUNE_SEED = 1_000_000  # the authors' finetuning seeds are 1e6 + task
 
 Plans = Callable[[], Iterator[Plan]]
 
@@ -38,6 +41,38 @@ def _pretraining(dataset_id: str, name: str, count: int, **world: Any) -> Recipe
         plans=plans_of(tasks, count, "all" if name == "pick-place" else "train"),
         description=f"{count:,} {what}, one scripted episode each (arXiv 2305.16985); failures are kept and flagged.",
         demonstrator=SCRIPTED,
+        **world,
+    )
+
+
+def finetune_plans(tasks: tuple[str, ...], *, same_context: bool = False) -> Plans:
+    """Episodes of five tasks to finetune on, task by task; of five contexts of one task if `same_context`."""
+
+    def plans() -> Iterator[Plan]:
+        from latentctx_envs.meta_world.context import MetaWorldContext
+
+        for index in range(FINETUNE_TASKS):
+            task, first = tasks[index % len(tasks)], FINETUNE_SEED + 1000 * index
+            for episode in range(FINETUNE_EPISODES):
+                seed = first + episode
+                drawn = np.random.default_rng(first if same_context else seed)
+                yield Plan(context=MetaWorldContext.of_task(task, drawn), seed=seed, split="test")
+
+    return plans
+
+
+def _finetuning(dataset_id: str, name: str, what: str, **world: Any) -> Recipe:
+    """Demonstrations of the tasks that a set is finetuned on."""
+    if name == "pick-place":
+        plans = finetune_plans(("pick-place-v3",), same_context=True)
+    else:
+        plans = finetune_plans(tasks_of(name, "test"))
+    return Recipe(
+        id=dataset_id,
+        plans=plans,
+        description=f"{what}, {FINETUNE_EPISODES} scripted episodes each, one after the other.",
+        demonstrator=SCRIPTED,
+        group=FINETUNE_EPISODES,
         **world,
     )
 
@@ -72,6 +107,21 @@ META_WORLD: tuple[Recipe, ...] = (
     _pretraining("latentctx/r3m/expert-small-v0", "r3m", 100, **_R3M),
     _pretraining("latentctx/r3m/expert-medium-v0", "r3m", 1000, **_R3M),
     _pretraining("latentctx/r3m/expert-v0", "r3m", 10_000, **_R3M),
+    _finetuning(
+        "latentctx/pick-place/finetune-v0",
+        "pick-place",
+        f"{FINETUNE_TASKS} unseen pairs of object and goal",
+        **_PICK_PLACE,
+    ),
+    _finetuning(
+        "latentctx/door/finetune-v0", "door", f"Locking doors anywhere, {FINETUNE_TASKS} times", **_DOOR
+    ),
+    _finetuning(
+        "latentctx/ml45/finetune-v0", "ml45", f"The {FINETUNE_TASKS} tasks that ML45 holds out", **_ML45
+    ),
+    _finetuning(
+        "latentctx/r3m/finetune-v0", "r3m", f"The {FINETUNE_TASKS} tasks that R3M's split holds out", **_R3M
+    ),
     _single("latentctx/meta-world/assembly-expert-v0", "assembly-v3"),
     _single("latentctx/meta-world/basketball-expert-v0", "basketball-v3"),
     _single("latentctx/meta-world/bin-picking-expert-v0", "bin-picking-v3"),

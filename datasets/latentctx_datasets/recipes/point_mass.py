@@ -50,6 +50,7 @@ POINT_MASS: tuple[Recipe, ...] = (
     Recipe(
         id="latentctx/point-mass/finetune-v0",
         plans=_finetune_plans,
+        group=FINETUNE_EPISODES,
         description="20 unseen goals, 20 expert episodes each, goal by goal; the first five goals are the authors'.",
         **_WORLD,
     ),

@@ -30,6 +30,7 @@ class Recipe:
     plans: Callable[[], Iterator[Plan]]
     description: str
     max_return: float | None = None  # the reference score of 1; None for the dataset's own mean, an expert's
+    group: int | None = None  # episodes in a row that belong to one finetuning task; None: they stand alone
     shipped: bool = False  # a copy lies in the package
 
     @property

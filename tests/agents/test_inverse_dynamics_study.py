@@ -1,0 +1,124 @@
+"""The study of arXiv 2305.16985 runs, resumes and adds to one CSV, cell by cell."""
+
+import dataclasses
+
+import pytest
+
+from latentctx_agents.cells import group_of, task_of
+from latentctx_agents.results import read_results
+from latentctx_agents.studies import inverse_dynamics as study
+from latentctx_agents.studies.inverse_dynamics import Arm, Grid, StudyConfig, run_study
+from latentctx_datasets import collect
+from latentctx_datasets.recipes import RECIPES
+
+
+@pytest.fixture
+def tiny(tiny_pretrain):
+    quick = StudyConfig()
+    optimizer = dataclasses.replace(quick.finetune.optimizer, steps=5, batch_size=8)
+    return dataclasses.replace(
+        quick,
+        pretrain_dataset=tiny_pretrain.dataset,
+        pretrain=tiny_pretrain,
+        finetune=dataclasses.replace(quick.finetune, optimizer=optimizer),
+        goals=1,
+        episodes=2,
+        held_out=1,
+    )
+
+
+def test_what_makes_no_difference_to_a_method_is_run_once():
+    grid = Grid(contexts=(10, 100), n_step=(1, 2), goal_visible=(False, True), seeds=(0,))
+    arms = grid.arms()
+    count = {method: sum(arm.method == method for arm in arms) for method in grid.methods}
+    assert count["inverse_dynamics"] == count["implicit_forward_dynamics"] == 2 * 2 * 2
+    assert (
+        count["behavior_cloning"]
+        == count["explicit_forward_dynamics"]
+        == count["static_contrastive"]
+        == 2 * 2
+    )
+    assert count["random"] == count["scratch"] == 2
+    assert count["states"] == count["expert"] == 1
+    assert len({arm.name for arm in arms}) == len(arms)
+
+
+def test_a_method_of_one_step_has_no_arm_of_several():
+    assert [arm.method for arm in Grid(n_step=(5,), seeds=(0,)).arms()] == [
+        "inverse_dynamics",
+        "implicit_forward_dynamics",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"methods": ("inverse",)}, "methods are"),
+        ({"demos": ()}, "every axis"),
+        ({"n_step": (0,)}, "start at 1"),
+    ],
+)
+def test_what_is_no_cell_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Grid(**wrong)
+
+
+def test_a_world_without_enough_contexts_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="1000 contexts to pretrain on; asked for 2000"):
+        run_study(StudyConfig(), Grid(contexts=(2000,)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_study_grows_cell_by_cell_and_does_nothing_twice(tiny, tmp_path):
+    first = Grid(methods=("inverse_dynamics", "states", "expert"), contexts=(20,), demos=(1,), seeds=(0,))
+    file = run_study(tiny, first, tmp_path, workers=1)
+    rows = read_results([file])
+    success = {row["method"]: row["value"] for row in rows if row["metric"] == "success"}
+    assert set(success) == {"inverse_dynamics", "states", "expert"}
+    assert {row["metric"] for row in rows} == {"success", "clone_loss", "clone_loss_held_out"}
+    encoder = (
+        tmp_path
+        / "encoders"
+        / Arm(method="inverse_dynamics", contexts=20, n_step=1, goal_visible=False, seed=0).name
+        / "encoder"
+    )
+    written = (encoder / "model.safetensors").stat().st_mtime_ns
+
+    second = dataclasses.replace(
+        first, methods=("inverse_dynamics", "scratch", "random"), demos=(1, 2), analyse=True
+    )
+    more = read_results([run_study(tiny, second, tmp_path, workers=1)])
+    assert (encoder / "model.safetensors").stat().st_mtime_ns == written
+    assert [row for row in more if row in rows] == rows
+    shares = {row["method"]: row["value"] for row in more if row["metric"] == "position_unexplained"}
+    assert set(shares) == {"inverse_dynamics", "random"}
+    crossed = [
+        (row["method"], row["setting"]["of"]) for row in more if row["metric"] == "features_unexplained"
+    ]
+    assert sorted(crossed) == [("inverse_dynamics", "random"), ("random", "inverse_dynamics")]
+    assert {tuple(line[:5]) for line in study.summarise(more)} >= {
+        ("inverse_dynamics", "20", "1", "hidden", "2"),
+        ("expert", "-", "1", "hidden", "-"),
+    }
+
+
+@pytest.mark.parametrize("world", study.WORLDS)
+def test_every_world_names_datasets_that_can_be_built(world):
+    found = study.WORLDS[world]
+    assert [size for size, _ in found.pretrain] == sorted(size for size, _ in found.pretrain)
+    assert {dataset for _, dataset in found.pretrain} | {found.finetune} <= set(RECIPES)
+    assert group_of(found.finetune) >= max(found.demos)
+    assert StudyConfig(world=world).preset in ("quick", "custom")
+
+
+@pytest.mark.slow
+def test_finetuning_tasks_are_one_context_or_one_task():
+    for dataset in ("latentctx/pick-place/finetune-v0", "latentctx/door/finetune-v0"):
+        collect.build(dataset)
+    pick = task_of("latentctx/pick-place/finetune-v0", 1)
+    assert pick.env_id == "LatentCtx-PickPlace-v0"
+    assert pick.context is not None
+    assert pick.context != task_of("latentctx/pick-place/finetune-v0", 2).context
+    door = task_of("latentctx/door/finetune-v0", 1)
+    assert door == ("LatentCtx-MetaWorld-v0", {"task": "door-lock-v3"}, None)
