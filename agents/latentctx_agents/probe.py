@@ -58,17 +58,21 @@ def unexplained(
     return float((np.square(errors).mean(axis=0)[varies] / np.square(scale[varies])).mean())
 
 
-def probe_unexplained(store: PixelStore, encoder: Path) -> float:
+def probe_unexplained(store: PixelStore, encoder: Path, config: OptimizerConfig = PROBE) -> float:
     """`unexplained` of the true positions by an encoder's features, on a store's first episodes."""
     features, held_out = probe_features(store, encoder)
     world = latent_env(library.recover(library.load(store.dataset_id)))
-    return unexplained(features, world.position_of(store.observations[: len(features)]), held_out)
+    return unexplained(
+        features, world.position_of(store.observations[: len(features)]), held_out, config=config
+    )
 
 
-def cross_unexplained(store: PixelStore, encoder: Path, other: Path) -> float:
+def cross_unexplained(
+    store: PixelStore, encoder: Path, other: Path, config: OptimizerConfig = PROBE
+) -> float:
     """`unexplained` of another encoder's features by an encoder's (arXiv 2305.16985, Fig 9)."""
     features, held_out = probe_features(store, encoder)
-    return unexplained(features, probe_features(store, other)[0], held_out)
+    return unexplained(features, probe_features(store, other)[0], held_out, config=config)
 
 
 def probe_features(store: PixelStore, encoder: Path) -> tuple[np.ndarray, int]:

@@ -10,6 +10,7 @@ from latentctx_envs.encoders.base import Encoder, check_pixels  # noqa: E402
 from latentctx_envs.encoders.convnet import PAPER, QUICK, ConvNet, ConvNetConfig  # noqa: E402
 from latentctx_envs.encoders.frozen import FrozenEncoder  # noqa: E402
 from latentctx_envs.encoders.registry import load_encoder, zoo_names  # noqa: E402
+from latentctx_envs.encoders.resnet import ResNet18, ResNet18Config  # noqa: E402
 
 __all__ = [
     "PAPER",
@@ -18,6 +19,8 @@ __all__ = [
     "ConvNetConfig",
     "Encoder",
     "FrozenEncoder",
+    "ResNet18",
+    "ResNet18Config",
     "check_pixels",
     "load_encoder",
     "zoo_names",

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from latentctx_envs.encoders.base import CONFIG_FILE, Encoder, read_config
 from latentctx_envs.encoders.convnet import ConvNet
+from latentctx_envs.encoders.resnet import ResNet18
 
-CLASSES: dict[str, type[Encoder]] = {"ConvNet": ConvNet}
+CLASSES: dict[str, type[Encoder]] = {"ConvNet": ConvNet, "ResNet18": ResNet18}
 ZOO = Path(__file__).parent / "zoo"
 
 

@@ -21,6 +21,7 @@ def tiny(tiny_pretrain):
         pretrain_dataset=tiny_pretrain.dataset,
         pretrain=tiny_pretrain,
         finetune=dataclasses.replace(quick.finetune, optimizer=optimizer),
+        probe=optimizer,
         goals=1,
         episodes=2,
         held_out=1,

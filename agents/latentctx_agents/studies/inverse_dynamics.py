@@ -18,8 +18,9 @@ from tqdm import tqdm
 from latentctx_agents import finetune, pretrain
 from latentctx_agents.cells import EXPERT, SCRATCH, STATES, Cell, run_cell, task_of
 from latentctx_agents.finetune import FinetuneConfig
+from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.pretrain import PretrainConfig
-from latentctx_agents.probe import cross_unexplained, probe_unexplained
+from latentctx_agents.probe import PROBE, cross_unexplained, probe_unexplained
 from latentctx_agents.representations import OBJECTIVES
 from latentctx_agents.results import Measurement, add_results
 from latentctx_agents.runs import RunFolder
@@ -27,11 +28,13 @@ from latentctx_agents.stats import bootstrap_interval
 from latentctx_agents.studies.demo import one_thread
 from latentctx_datasets import View, collect, open_store
 from latentctx_envs.cores import available_cores
+from latentctx_envs.encoders import load_encoder
 
 STUDY = "inverse_dynamics"
 RANDOM = "random"
 METHODS: tuple[str, ...] = (*OBJECTIVES, RANDOM, SCRATCH, STATES, EXPERT)
 SIGHTLESS = (STATES, EXPERT)  # see no frames
+PRETRAINED = (*OBJECTIVES, RANDOM, SCRATCH)  # have an encoder of the study's own, trained or not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,7 @@ class StudyConfig:
     goals: int = 5  # finetuning tasks; of the point mass the first five are the authors'
     episodes: int = 40  # evaluation episodes of each goal
     held_out: int = 10  # demonstrations of each goal for the cloning loss on what was not cloned
+    probe: OptimizerConfig = field(default_factory=lambda: PROBE)  # of what can be read from the encoders
     halved: tuple[str, ...] = ()  # objectives that are trained with half the batch and half the rate
 
     def __post_init__(self) -> None:
@@ -145,6 +149,9 @@ class Grid:
     n_step: tuple[int, ...] = (1,)  # distance of the two frames of a multi-step objective [steps]
     goal_visible: tuple[bool, ...] = (False,)  # whether the frames show the context
     seeds: tuple[int, ...] = (0, 1, 2)  # of pretraining, choice of demonstrations and heads
+    encoders: tuple[
+        str, ...
+    ] = ()  # further frozen encoders: directories, or names of the zoo; no hub is asked
     analyse: bool = False  # what can be read from the encoders: positions, and one another
 
     def __post_init__(self) -> None:
@@ -157,6 +164,9 @@ class Grid:
             for name in ("methods", "demos", "contexts", "n_step", "goal_visible", "seeds")
         }
         empty = [name for name, values in axes.items() if not values]
+        names = [frozen_name(encoder) for encoder in self.encoders]
+        if len({*names, *METHODS}) < len(names) + len(METHODS):
+            raise ValueError(f"encoders need names of their own; got {', '.join(names)}.")
         if empty or min(*self.demos, *self.contexts, *self.n_step) < 1 or min(self.seeds) < 0:
             raise ValueError("every axis needs a value; demos, contexts and n_step start at 1, seeds at 0.")
 
@@ -164,12 +174,17 @@ class Grid:
         """One for each encoder, and one for each seed of a method without an encoder."""
         found: dict[Arm, None] = {}
         for seed in self.seeds:
-            for method in self.methods:
+            for method in (*self.methods, *map(frozen_name, self.encoders)):
                 for contexts in self.contexts:
                     for n_step in self.n_step:
                         for visible in self.goal_visible:
                             found[Arm.of(method, contexts, n_step, visible, seed, self.contexts[-1])] = None
         return [arm for arm in found if arm.n_step in self.n_step]
+
+
+def frozen_name(encoder: str) -> str:
+    """What a further encoder is called in the results: its directory's name, or that in the zoo."""
+    return Path(encoder).name
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -251,13 +266,16 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
     arms = grid.arms()
     for arm in arms:
         dataset_of(config, arm.contexts)  # refuses before anything is written
+    frozen = {frozen_name(name): name for name in grid.encoders}
+    views = {arm: sight(config, arm, frozen.get(arm.method)) for arm in arms}
     RunFolder(folder, config)
     count = workers if workers is not None else available_cores()
-    _prepare(config, arms, count)
+    _prepare(config, views, count)
     file = folder / "results.csv"
     with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=one_thread) as pool:
         jobs: dict[Future[list[dict[str, Any]]], Arm] = {
-            pool.submit(run_arm, config, arm, grid.demos, folder): arm for arm in arms
+            pool.submit(run_arm, config, arm, views[arm], grid.demos, folder, frozen.get(arm.method)): arm
+            for arm in arms
         }
         for job in tqdm(as_completed(jobs), total=len(jobs), desc=config.world, unit="arm"):
             add_results(file, _rows(config, jobs[job], job.result()))
@@ -272,36 +290,54 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
     return file
 
 
-def _prepare(config: StudyConfig, arms: list[Arm], workers: int) -> None:
+def sight(config: StudyConfig, arm: Arm, frozen: str | None = None) -> View | None:
+    """The frames that an arm sees; None if it sees none."""
+    if arm.method in SIGHTLESS:
+        return None
+    view = pretraining(config, arm).view
+    return (
+        view if frozen is None else dataclasses.replace(view, image_size=load_encoder(frozen).input_shape[0])
+    )
+
+
+def _prepare(config: StudyConfig, views: dict[Arm, View | None], workers: int) -> None:
     """Datasets and frames, before processes share them."""
     task = WORLDS[config.world].finetune
-    collect.build(task)
-    for dataset in sorted({dataset_of(config, arm.contexts) for arm in arms}):
-        collect.build(dataset)
     wanted: set[tuple[str, View]] = set()
-    for arm in arms:
-        if arm.method not in SIGHTLESS:
-            settings = pretraining(config, arm)
-            wanted |= {(settings.dataset, settings.view), (task, settings.view)}
+    for arm, view in views.items():
+        if view is not None:
+            wanted |= {
+                (task, view),
+                *([(dataset_of(config, arm.contexts), view)] if arm.method in PRETRAINED else []),
+            }
+    for dataset in sorted({task, *(dataset for dataset, _ in wanted)}):
+        collect.build(dataset)
     for dataset, view in sorted(wanted, key=repr):
         open_store(dataset, view, workers=workers)
 
 
-def run_arm(config: StudyConfig, arm: Arm, demos: tuple[int, ...], folder: Path) -> list[dict[str, Any]]:
-    """Pretrain an arm's encoder and run its cells; metric, value and setting of each measurement."""
-    settings = pretraining(config, arm)
-    run = encoder_run(folder, arm)
-    if arm.method not in SIGHTLESS:
-        pretrain.pretrain(settings, run)
+def run_arm(
+    config: StudyConfig,
+    arm: Arm,
+    view: View | None,
+    demos: tuple[int, ...],
+    folder: Path,
+    frozen: str | None = None,
+) -> list[dict[str, Any]]:
+    """Pretrain an arm's encoder, unless it is a frozen one, and run its cells; metric, value and setting of each."""
+    encoder = frozen
+    if arm.method in PRETRAINED:
+        pretrain.pretrain(pretraining(config, arm), encoder_run(folder, arm))
+        encoder = str(encoder_run(folder, arm) / "encoder")
     found: list[dict[str, Any]] = []
     for count in demos if arm.method != EXPERT else demos[:1]:
         for goal in range(config.goals):
             cell = Cell(
                 method=arm.method,
-                encoder=None if arm.method in SIGHTLESS else str(run / "encoder"),
+                encoder=encoder,
                 dataset=WORLDS[config.world].finetune,
                 goal=goal,
-                view=settings.view,
+                view=view or View(),
                 finetune=dataclasses.replace(config.finetune, demos=count, seed=arm.seed),
                 episodes=config.episodes,
                 directory=str(folder / "cells" / arm.name / f"{count}-{goal}"),
@@ -342,10 +378,16 @@ def analyse(config: StudyConfig, arm: Arm, partners: list[Arm], folder: Path) ->
     """What can be read from an encoder: the position, and the features of the others (the paper's Fig 7 and 9)."""
     store = open_store(pretraining(config, arm).dataset, pretraining(config, arm).view)
     encoder = encoder_run(folder, arm) / "encoder"
-    rows = [{"metric": "position_unexplained", "value": probe_unexplained(store, encoder), "setting": {}}]
+    rows = [
+        {
+            "metric": "position_unexplained",
+            "value": probe_unexplained(store, encoder, config.probe),
+            "setting": {},
+        }
+    ]
     for other in partners:
         if other != arm:
-            value = cross_unexplained(store, encoder, encoder_run(folder, other) / "encoder")
+            value = cross_unexplained(store, encoder, encoder_run(folder, other) / "encoder", config.probe)
             rows.append({"metric": "features_unexplained", "value": value, "setting": {"of": other.method}})
     return rows
 
@@ -371,6 +413,10 @@ def _rows(config: StudyConfig, arm: Arm, found: list[dict[str, Any]]) -> Iterato
         )
 
 
+def _place(method: str) -> int:
+    return METHODS.index(method) if method in METHODS else len(METHODS)
+
+
 def summarise(rows: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     """Success over goals and seeds of every setting in a study's rows, with a bootstrap interval, as words."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -378,23 +424,24 @@ def summarise(rows: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
         if row["metric"] == "success":
             at = row["setting"]
             key = (
-                METHODS.index(row["method"]),
+                _place(row["method"]),
+                row["method"],
                 at["pretrain"],
                 at["n_step"],
                 at["goal_visible"],
                 at["demos"],
             )
             groups.setdefault(key, []).append(row)
-    for (method, contexts, n_step, visible, demos), found in sorted(groups.items()):
+    for (_, method, contexts, n_step, visible, demos), found in sorted(groups.items()):
         values = np.array([row["value"] for row in found])
         low, high = bootstrap_interval(values)
         seeds = len({row["seed"] for row in found})
         yield (
-            METHODS[method],
+            method,
             f"{contexts:,}" if contexts else "-",
             str(n_step),
             "visible" if visible else "hidden",
-            "-" if METHODS[method] == EXPERT else str(demos),
+            "-" if method == EXPERT else str(demos),
             f"{values.mean():.2f}",
             f"[{low:.2f}, {high:.2f}]",
             str(seeds),
