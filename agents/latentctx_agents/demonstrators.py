@@ -69,6 +69,9 @@ class DemonstratorConfig:
     log_std: float = 0.0  # logarithm of the first standard deviation of actions
     hidden: tuple[int, int] = (128, 128)  # of the policy; the critic has 256 twice
     wrong_way: float = 1.0  # flips: share of the right way's reward that turning back costs in training
+    overspeed: float = (
+        0.0  # flips: share of the reward that turning beyond the full rate earns in training, up to twice
+    )
     snapshots: int = 20  # policies kept, evenly over the training
     seed: int = 0
 
@@ -118,12 +121,12 @@ def make_training_env(config: DemonstratorConfig) -> VecNormalize:
     if "flip" in config.task:
         way = -1.0 if config.task.endswith("backward") else 1.0
         index = TURNING_RATE[config.task.partition("-")[0]]
-        venv = _WrongWayCosts(venv, index, way, config.wrong_way)
+        venv = _FlipTraining(venv, index, way, config.wrong_way, config.overspeed)
     return VecNormalize(venv, gamma=config.gamma)
 
 
-class _WrongWayCosts(VecEnvWrapper):
-    """Takes from a flip's reward what turning the other way would have earned.
+class _FlipTraining(VecEnvWrapper):
+    """A flip's reward less what turning the other way would have earned, with a bonus for turning faster than asked.
 
     The task gives nothing for it and takes nothing, so that rocking slowly one way and fast back earns six tenths of
     the most; no policy leaves that optimum for a flip. The cost has no upper limit, unlike the reward: whatever angle
@@ -133,23 +136,26 @@ class _WrongWayCosts(VecEnvWrapper):
         venv: environments of a flip.
         index: of the root's turning rate in the observation.
         way: 1.0 if turning nose down is right, else -1.0.
-        share: of the cost.
+        wrong_way: share of the cost.
+        overspeed: share of the bonus: who turns fast keeps the full rate where the ground takes some of it.
     """
 
-    def __init__(self, venv: VecEnv, index: int, way: float, share: float) -> None:
+    def __init__(self, venv: VecEnv, index: int, way: float, wrong_way: float, overspeed: float) -> None:
         super().__init__(venv)
-        self._index, self._way, self._share = index, way, share
+        self._index, self._way = index, way
+        self._wrong_way, self._overspeed = wrong_way, overspeed
 
     def reset(self) -> Any:
         """The first observations."""
         return self.venv.reset()
 
     def step_wait(self) -> Any:
-        """One step; the step that ends an episode costs nothing, its observation is that of the next one."""
+        """One step; the step that ends an episode is left as it is, its observation is that of the next one."""
         observations, rewards, dones, infos = self.venv.step_wait()
         rates = self._way * np.asarray(observations)[:, self._index] / FLIP_RATE
-        cost = self._share * ENV_KWARGS["action_repeat"] * np.maximum(-rates, 0.0)
-        return observations, rewards - np.where(dones, 0.0, cost), dones, infos
+        change = self._overspeed * np.clip(rates - 1.0, 0.0, 1.0) - self._wrong_way * np.maximum(-rates, 0.0)
+        rewards = rewards + np.where(dones, 0.0, ENV_KWARGS["action_repeat"] * change)
+        return observations, rewards, dones, infos
 
 
 def make_model(config: DemonstratorConfig, venv: VecEnv) -> PPO:

@@ -108,10 +108,10 @@ def test_optimizer_survives_the_checkpoint(trained):
 
 
 @pytest.mark.parametrize(("task", "way"), [("cheetah-flip", 1.0), ("walker-flip-backward", -1.0)])
-def test_in_the_training_of_flips_an_angle_lost_costs_what_it_earned(task, way):
+def test_in_the_training_of_flips_an_angle_lost_costs_what_it_earned_and_haste_pays(task, way):
     seen = []
-    for share in (0.0, 1.0):
-        config = dataclasses.replace(TINY, task=task, wrong_way=share)
+    for wrong_way, overspeed in ((0.0, 0.0), (1.0, 0.5)):
+        config = dataclasses.replace(TINY, task=task, wrong_way=wrong_way, overspeed=overspeed)
         venv = demonstrators.make_training_env(config)
         venv.reset()
         rng = np.random.default_rng(0)
@@ -126,9 +126,12 @@ def test_in_the_training_of_flips_an_angle_lost_costs_what_it_earned(task, way):
     for (free, state), (costly, same) in zip(*seen, strict=True):
         np.testing.assert_array_equal(state, same)
         rate = way * state[:, demonstrators.TURNING_RATE[task.partition("-")[0]]]
-        np.testing.assert_allclose(free - costly, 2 * np.maximum(-rate / 5, 0), atol=1e-5)
+        change = np.clip(rate / 5 - 1, 0, 1) - 2 * np.maximum(-rate / 5, 0)
+        np.testing.assert_allclose(costly - free, change, atol=1e-5)
     costs = [(free - costly).max() for (free, _), (costly, _) in zip(*seen, strict=True)]
+    gains = [(costly - free).max() for (free, _), (costly, _) in zip(*seen, strict=True)]
     assert max(costs) > 2, max(costs)
+    assert max(gains) > 0.1, max(gains)
 
 
 @pytest.mark.parametrize("body", ["Cheetah", "Walker"])
