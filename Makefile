@@ -4,19 +4,21 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GL_PACKAGES := libegl1 libgl1-mesa-dri libopengl0 libosmesa6
+BROWSER := chromium-headless-shell
 # Where pip finds torch: empty for the configured index; without a GPU the CPU index of pytorch.org's
 # install selector saves gigabytes: make setup TORCH_INDEX=<its URL>
 TORCH_INDEX ?=
 OUT ?= runs/demo
 DEMO ?=
 
-.PHONY: help setup gl demo test check format bench clean
+.PHONY: help setup gl browser demo test check format bench clean
 
 help:
 	@echo "make demo    the main job end to end (about 7 minutes on 2 cores), then runs/demo/report.html"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types and the fast tests"
 	@echo "make setup   .venv with pinned versions, and software OpenGL"
+	@echo "make browser a headless browser (Debian's $(BROWSER)) for the tests that read reports in one"
 	@echo "make bench   every claim of speed against its peer (about 20 minutes), then the tables of docs/performance.md"
 
 setup: $(STAMP) gl
@@ -32,16 +34,25 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,kitchen,dev]'
 	@touch $(STAMP)
 
-gl: $(STAMP)
-	@$(BIN)/python -m latentctx_envs.doctor >/dev/null 2>&1 && exit 0; \
-	install="apt-get install -y --no-install-recommends $(GL_PACKAGES)"; \
+# $(call apt,what it is,Debian packages): install as root or with passwordless sudo, or print the line to run
+define apt
+install="apt-get install -y --no-install-recommends $(2)"; \
 	if [ "$$(id -u)" = 0 ]; then as=""; \
 	elif sudo -n true 2>/dev/null; then as="sudo"; \
-	else echo "Software OpenGL is missing. Run: sudo $$install"; exit 1; fi; \
-	echo "installing software OpenGL: $$install"; \
+	else echo "$(1) is missing. Run: sudo $$install"; exit 1; fi; \
+	echo "installing $(1): $$install"; \
 	$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as $$install >/dev/null \
-	  || { echo "That failed. Run: sudo $$install"; exit 1; }; \
+	  || { echo "That failed. Run: sudo $$install"; exit 1; }
+endef
+
+gl: $(STAMP)
+	@$(BIN)/python -m latentctx_envs.doctor >/dev/null 2>&1 && exit 0; \
+	$(call apt,software OpenGL,$(GL_PACKAGES)); \
 	$(BIN)/python -m latentctx_envs.doctor
+
+browser:
+	@for name in $(BROWSER) chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	$(call apt,a headless browser,$(BROWSER))
 
 demo: setup
 	$(BIN)/latentctx demo --out $(OUT) $(DEMO)

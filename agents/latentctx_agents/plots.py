@@ -1,34 +1,98 @@
 """The figures of a study, drawn with matplotlib's file backend."""
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-LABELS = {
+LABELS = {  # in the order of tables
     "inverse_dynamics": "inverse dynamics",
     "behavior_cloning": "behaviour cloning",
+    "implicit_forward_dynamics": "implicit forward dynamics",
+    "explicit_forward_dynamics": "explicit forward dynamics",
+    "static_contrastive": "static contrastive",
     "scratch": "scratch pixels",
     "states": "true states",
     "expert": "expert (ceiling)",
     "random": "random encoder",
+    "zero": "zero actions",
 }
+LABELS_OF_STUDY = {("locomotion_floors", "random"): "random actions"}
+# Any two are at least 19 apart (CIE 1976) to normal eyes and to each kind of dichromacy (Machado et al. 2009)
 COLOURS = {
-    "inverse_dynamics": "#1b7f4d",
-    "behavior_cloning": "#c8553d",
-    "scratch": "#7d7d7d",
-    "states": "#3d6fb6",
-    "expert": "#222222",
-    "random": "#b9a44c",
+    "inverse_dynamics": "#009e73",
+    "behavior_cloning": "#cc3311",
+    "implicit_forward_dynamics": "#aa4499",
+    "explicit_forward_dynamics": "#e69f00",
+    "static_contrastive": "#66ccee",
+    "scratch": "#5a5a5a",
+    "states": "#332288",
+    "expert": "#111111",
+    "random": "#bbbbbb",
 }
+METRICS = {
+    "clone_loss": "cloning loss",
+    "clone_loss_held_out": "cloning loss on held-out demonstrations",
+    "final_success": "success at the last step",
+    "position_unexplained": "variance of the position that the features do not explain",
+    "features_unexplained": "variance of other features that these do not explain",
+    "probe_rmse_m": "RMS error of the position [m]",
+    "length": "length of an episode [steps]",
+    "return_std": "standard deviation of the return",
+    "standard_error": "standard error of the return",
+}
+MARKERS = "osD^vPX*h"
 
 
-def _figure(title: str) -> tuple[Any, Any]:
+def label_of(method: str, study: str = "") -> str:
+    """A method's name in tables and figures."""
+    return LABELS_OF_STUDY.get((study, method), LABELS.get(method, method))
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name with its unit."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def colours_of(methods: Sequence[str]) -> dict[str, str]:
+    """A colour for each method: its own, or the next that none of them has."""
+    spare = [colour for name, colour in COLOURS.items() if name not in methods]
+    others = cycle(spare or COLOURS.values())
+    return {name: COLOURS.get(name) or next(others) for name in methods}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A bar of a chart; `low` and `high` are nan where there is no interval."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    colour: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A method's values over a setting; without places on the axis it is one dashed line across."""
+
+    label: str
+    colour: str
+    places: Sequence[float]
+    values: Sequence[float]
+    lows: Sequence[float]
+    highs: Sequence[float]
+
+
+def _figure(title: str, size: tuple[float, float] = (6.4, 3.6)) -> tuple[Any, Any]:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=size, layout="constrained")
     axes.set_title(title, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -64,7 +128,7 @@ def success_bars(
         axes.errorbar(index, value, [[value - low], [high - value]], color="black", capsize=4)
         axes.text(index, min(high + 0.02, 1.0), f"{value:.2f}", ha="center", fontsize=9)
     _threshold(axes, ceiling, len(names), f"expert\n{ceiling:.2f}")
-    axes.set_xticks(range(len(names)), [LABELS[name] for name in names])
+    axes.set_xticks(range(len(names)), [LABELS[name] for name in names], fontsize=9)
     axes.set(ylim=(0, 1.05), ylabel="success")
     _save(figure, path)
 
@@ -91,3 +155,79 @@ def probe_bars(errors: Mapping[str, float], radius: float, path: Path, title: st
     axes.set_xticks(range(len(errors)), [LABELS[name] for name in errors])
     axes.set(ylabel="RMS position error [mm]")
     _save(figure, path)
+
+
+def bar_chart(bars: Sequence[Bar], metric: str, *, share: bool, number: Callable[[float], str]) -> bytes:
+    """An SVG of horizontal bars with their values; `share` fixes the axis to 0 ... 1."""
+    figure, axes = _figure("", (5.0, 0.8 + 0.28 * len(bars)))
+    lowest, highest = (0.0, 1.0) if share else _reach(bars)
+    for place, bar in enumerate(bars):
+        axes.barh(place, bar.value, color=bar.colour, height=0.7)
+        known = bar.low < bar.high
+        if known:
+            _whisker(axes, place, bar)
+        beside = (max(bar.value, bar.high if known else 0.0), place)
+        axes.annotate(number(bar.value), beside, (4, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
+    axes.tick_params(labelsize=8)
+    room = 0.12 * (highest - lowest)  # for the numbers beside the bars
+    axes.set(xlim=(lowest - (room if lowest < 0 else 0.0), highest + room), ylim=(len(bars) - 0.5, -0.5))
+    figure.supxlabel(metric, fontsize=9)
+    return _svg(figure)
+
+
+def _whisker(axes: Any, place: int, bar: Bar) -> None:
+    """The interval of a bar, edged in white so that it shows on dark bars too."""
+    from matplotlib import patheffects
+
+    ends = [[bar.value - bar.low], [bar.high - bar.value]]
+    _, caps, lines = axes.errorbar(bar.value, place, xerr=ends, color="black", capsize=3)
+    for line in (*caps, *lines):
+        line.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
+
+
+def _reach(bars: Sequence[Bar]) -> tuple[float, float]:
+    """Lowest and highest number of a chart, zero among them."""
+    numbers = [x for bar in bars for x in (bar.value, bar.low, bar.high) if x == x]
+    lowest, highest = min([0.0, *numbers]), max([0.0, *numbers])
+    return (lowest, highest) if lowest < highest else (lowest, lowest + 1.0)
+
+
+def line_chart(lines: Sequence[Line], metric: str, setting: str, title: str, *, share: bool) -> bytes:
+    """An SVG of methods over a numeric setting, with their intervals as bands."""
+    import matplotlib
+
+    rows = (len(lines) + 1) // 2
+    figure, axes = _figure(title, (5.0, 3.0 + 0.18 * rows))
+    for line, marker in zip(lines, cycle(MARKERS), strict=False):
+        common = {"color": line.colour, "label": line.label}
+        if not line.places:
+            axes.axhline(line.values[0], linestyle="--", linewidth=1.2, **common)
+            continue
+        axes.plot(line.places, line.values, marker=marker, markersize=5, **common)
+        axes.fill_between(line.places, line.lows, line.highs, color=line.colour, alpha=0.15, linewidth=0)
+    places = sorted({place for line in lines for place in line.places})
+    if places[0] > 0 and places[-1] >= 10 * places[0]:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    if len(places) <= 8:
+        axes.set_xticks(places, [f"{place:g}" for place in places])
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(setting, fontsize=9)
+    axes.set_ylabel(metric, fontsize=9)
+    if share:
+        axes.set_ylim(0, 1.05)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def _svg(figure: Any) -> bytes:
+    """The figure as an SVG that is the same whenever it is drawn again."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "latentctx"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    pyplot.close(figure)
+    return stream.getvalue()

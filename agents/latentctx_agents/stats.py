@@ -34,5 +34,34 @@ def bootstrap_interval(values: np.ndarray, *, confidence: float = 0.95, seed: in
         rows = rng.integers(groups, size=RESAMPLES)
         columns = rng.integers(episodes, size=(RESAMPLES, episodes))
         means += table[rows[:, None], columns].mean(axis=1) / groups
+    return _ends(means, confidence)
+
+
+def bootstrap_share_interval(
+    shares: np.ndarray, episodes: int, *, confidence: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """`bootstrap_interval` of outcomes of which only their shares are known, as binomial draws.
+
+    Args:
+        shares: (groups,): share of each group's episodes that succeeded, in [0, 1].
+        episodes: number of each group's episodes.
+        confidence: share of the distribution between the two ends.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: no shares, shares outside [0, 1], no episodes, or a confidence outside (0, 1).
+    """
+    values = np.asarray(shares, dtype=np.float64)
+    within = bool(np.all((values >= 0.0) & (values <= 1.0)))
+    if values.size == 0 or values.ndim != 1 or not within or episodes < 1 or not 0.0 < confidence < 1.0:
+        raise ValueError(
+            "shares must be a non-empty array in [0, 1], episodes at least 1, confidence in (0, 1)."
+        )
+    rng = np.random.default_rng(seed)
+    drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))]
+    return _ends(rng.binomial(episodes, drawn).mean(axis=1) / episodes, confidence)
+
+
+def _ends(means: np.ndarray, confidence: float) -> tuple[float, float]:
     low, high = np.quantile(means, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
     return float(low), float(high)

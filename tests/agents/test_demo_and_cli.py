@@ -116,7 +116,7 @@ def test_an_unknown_command_names_the_known_ones(capsys):
         (["data", "build", "latentctx/none/none-v0"], "no recipe"),
         (["envs", "LatentCtx-Nowhere-v0"], "no world"),
         (["evaluate", "nowhere"], "is no policy"),
-        (["report", "nowhere"], "holds no finished run"),
+        (["report", "nowhere"], "`latentctx demo` and `latentctx study NAME` make some"),
         (["finetune", "--encoder", "nowhere"], "no encoder 'nowhere'"),
         (["pretrain", "quick", "--contexts", "0"], "contexts must be"),
     ],

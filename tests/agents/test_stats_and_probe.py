@@ -6,7 +6,7 @@ import pytest
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.probe import probe_error
 from latentctx_agents.results import COLUMNS, Measurement, read_results, write_results
-from latentctx_agents.stats import bootstrap_interval, iqm
+from latentctx_agents.stats import bootstrap_interval, bootstrap_share_interval, iqm
 
 
 def test_interquartile_mean_ignores_the_outer_quarters():
@@ -34,6 +34,18 @@ def test_groups_widen_the_interval_when_they_differ():
     apart = np.repeat([[0.0], [0.0], [1.0], [1.0]], 20, axis=1)
     width = [np.diff(bootstrap_interval(table))[0] for table in (alike, apart)]
     assert width[1] > 2 * width[0]
+
+
+def test_the_interval_of_shares_is_that_of_the_outcomes_behind_them():
+    outcomes = np.random.default_rng(2).random((6, 40)) < np.linspace(0.2, 0.9, 6)[:, None]
+    known = bootstrap_interval(outcomes.astype(float))
+    assert bootstrap_share_interval(outcomes.mean(axis=1), 40) == pytest.approx(known, abs=0.015)
+
+
+@pytest.mark.parametrize(("shares", "episodes"), [([], 40), ([1.2], 40), ([0.5], 0), ([float("nan")], 40)])
+def test_impossible_shares_are_refused(shares, episodes, refuses):
+    with refuses("shares", "episodes at least 1"):
+        bootstrap_share_interval(np.array(shares), episodes)
 
 
 def test_empty_values_are_refused():

@@ -24,9 +24,13 @@ class Evaluate:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Write report.html of a finished demo run again."""
+    """One HTML page of a run or a study: tables, plots, films, and the command behind each number.
 
-    folder: tyro.conf.Positional[Path] = Path("runs/demo")
+    The page holds all it needs and asks for nothing else.
+    """
+
+    source: tyro.conf.Positional[Path] = Path("runs/demo")  # folder of results CSVs, at any depth, or one CSV
+    out: Path | None = None  # the page; by default report.html in the folder, or beside the CSV
 
 
 def demo(words: list[str]) -> None:
@@ -151,14 +155,11 @@ def finetune(words: list[str]) -> None:
 def evaluate(words: list[str]) -> None:
     """Evaluate one policy."""
     arguments = tyro.cli(Evaluate, args=words, prog="latentctx evaluate")
-    from latentctx_agents.evaluate import success_of
     from latentctx_agents.policy_folder import FinetunedPolicy
     from latentctx_agents.stats import bootstrap_interval
 
     policy = FinetunedPolicy.load(arguments.policy)
-    env = policy.make_vec(arguments.episodes)
-    success = success_of(policy.policy, env, policy.card.context, seed=arguments.seed, progress=True)
-    env.close()
+    success = policy.success(arguments.episodes, seed=arguments.seed, progress=True)
     low, high = bootstrap_interval(success.astype(float))
     facts = {
         "success": round(float(success.mean()), 4),
@@ -171,8 +172,8 @@ def evaluate(words: list[str]) -> None:
 
 
 def report(words: list[str]) -> None:
-    """Write the report again."""
+    """Write a report."""
     arguments = tyro.cli(Report, args=words, prog="latentctx report")
     from latentctx_agents.report import write_report
 
-    print(f"report: {write_report(arguments.folder)}")
+    print(f"report: {write_report(arguments.source, arguments.out)}")
