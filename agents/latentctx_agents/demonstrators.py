@@ -15,13 +15,20 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
+from gymnasium import spaces
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from latentctx_agents.results import Measurement
 from latentctx_agents.runs import MetricsLog, RunFolder, environment, read_metrics
 from latentctx_datasets.demonstrators import Draws
-from latentctx_datasets.demonstrators.locomotion import ENV_IDS, LAYERS, train_command, weights_file
+from latentctx_datasets.demonstrators.locomotion import (
+    ENV_IDS,
+    LAYERS,
+    train_command,
+    weights_file,
+    with_phase,
+)
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS, NATIVE_RETURN, most
 from latentctx_envs.extras import require
 from latentctx_envs.locomotion.task import FLIP_RATE
@@ -34,6 +41,7 @@ from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor, VecNormalize  # noqa: E402
 
+CHEETAH_STATE, CHEETAH_ANGLE = 17, 1  # numbers of a state observation, and which is the trunk's angle
 TURNING_RATE = {"cheetah": 10, "walker": 17}  # where state observations hold the root's turning rate
 EVALUATION_SEED = 60_000
 OnRollout = Callable[[int, dict[str, float]], None]
@@ -72,6 +80,7 @@ class DemonstratorConfig:
     overspeed: float = (
         0.0  # flips: share of the reward that turning beyond the full rate earns in training, up to twice
     )
+    phase: bool = False  # cheetah: sine and cosine of the trunk's angle instead of the angle, which grows with each turn
     snapshots: int = 20  # policies kept, evenly over the training
     seed: int = 0
 
@@ -81,6 +90,8 @@ class DemonstratorConfig:
             raise ValueError(f"task must be one of {', '.join(ENV_IDS)}; got {self.task!r}.")
         if min(self.decisions, self.num_envs, self.horizon, self.batch_size, self.snapshots) < 1:
             raise ValueError("decisions, num_envs, horizon, batch_size and snapshots start at 1.")
+        if self.phase and not self.task.startswith("cheetah"):
+            raise ValueError(f"phase is of the cheetah's trunk; {self.task} has no angle that grows.")
 
 
 def train(config: DemonstratorConfig, directory: Path, *, on_rollout: OnRollout = lambda *_: None) -> Path:
@@ -122,6 +133,8 @@ def make_training_env(config: DemonstratorConfig) -> VecNormalize:
         way = -1.0 if config.task.endswith("backward") else 1.0
         index = TURNING_RATE[config.task.partition("-")[0]]
         venv = _FlipTraining(venv, index, way, config.wrong_way, config.overspeed)
+    if config.phase:
+        venv = _Phase(venv)
     return VecNormalize(venv, gamma=config.gamma)
 
 
@@ -156,6 +169,25 @@ class _FlipTraining(VecEnvWrapper):
         change = self._overspeed * np.clip(rates - 1.0, 0.0, 1.0) - self._wrong_way * np.maximum(-rates, 0.0)
         rewards = rewards + np.where(dones, 0.0, ENV_KWARGS["action_repeat"] * change)
         return observations, rewards, dones, infos
+
+
+class _Phase(VecEnvWrapper):
+    """The cheetah's states with the phase of its trunk's angle, as `TrainedPolicy` reads them."""
+
+    def __init__(self, venv: VecEnv) -> None:
+        (size,) = venv.observation_space.shape or (0,)
+        super().__init__(venv, observation_space=spaces.Box(-np.inf, np.inf, (size + 1,), np.float32))
+
+    def reset(self) -> Any:
+        """The first observations."""
+        return with_phase(np.asarray(self.venv.reset()), CHEETAH_ANGLE)
+
+    def step_wait(self) -> Any:
+        """One step; the last observation of an episode that ends is seen alike."""
+        observations, rewards, dones, infos = self.venv.step_wait()
+        for info in (info for info, done in zip(infos, dones, strict=True) if done):
+            info["terminal_observation"] = with_phase(info["terminal_observation"], CHEETAH_ANGLE)
+        return with_phase(np.asarray(observations), CHEETAH_ANGLE), rewards, dones, infos
 
 
 def make_model(config: DemonstratorConfig, venv: VecEnv) -> PPO:
@@ -240,6 +272,8 @@ def snapshot(model: PPO) -> dict[str, torch.Tensor]:
         "mean": torch.from_numpy(np.float32(normalizer.mean)),
         "std": torch.from_numpy(np.float32(np.sqrt(normalizer.var + _normalizer(model).epsilon))),
     }
+    if model.observation_space.shape == (CHEETAH_STATE + 1,):
+        tensors["angle"] = torch.tensor([CHEETAH_ANGLE])
     for name, linear in zip(LAYERS, linears, strict=True):
         tensors[f"{name}.weight"] = linear.weight.detach().to(torch.float16).clone()
         tensors[f"{name}.bias"] = linear.bias.detach().to(torch.float16).clone()

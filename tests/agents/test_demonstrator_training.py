@@ -13,7 +13,12 @@ from latentctx_agents import demonstrators
 from latentctx_agents.cli import main
 from latentctx_agents.demonstrators import DemonstratorConfig
 from latentctx_agents.results import read_results
-from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, snapshot_count
+from latentctx_datasets.demonstrators.locomotion import (
+    ENV_IDS,
+    TrainedPolicy,
+    snapshot_count,
+    with_phase,
+)
 from latentctx_envs.registration import ids
 
 TINY = DemonstratorConfig(
@@ -132,6 +137,45 @@ def test_in_the_training_of_flips_an_angle_lost_costs_what_it_earned_and_haste_p
     gains = [(costly - free).max() for (free, _), (costly, _) in zip(*seen, strict=True)]
     assert max(costs) > 2, max(costs)
     assert max(gains) > 0.1, max(gains)
+
+
+def test_a_policy_of_the_phase_acts_as_it_was_trained_and_does_not_see_whole_turns(tmp_path):
+    config = dataclasses.replace(TINY, task="cheetah-flip", phase=True)
+    policy = TrainedPolicy(demonstrators.train(config, tmp_path))
+    venv = demonstrators.make_training_env(config)
+    model = demonstrators.make_model(config, venv)
+    demonstrators.load_checkpoint(model, tmp_path / "checkpoint.safetensors")
+    state = np.random.default_rng(0).normal(size=(5, 17)).astype(np.float32)
+    seen = venv.normalize_obs(with_phase(state, demonstrators.CHEETAH_ANGLE))
+    trained, _ = model.predict(seen, deterministic=True)
+    np.testing.assert_allclose(policy(state, {}), trained, atol=2e-3)  # weights are kept as float16
+    turned = state.astype(np.float64)
+    turned[:, demonstrators.CHEETAH_ANGLE] += 14 * np.pi
+    np.testing.assert_allclose(policy(turned, {}), policy(state, {}), atol=1e-6)
+    venv.close()
+
+
+def test_the_angle_of_the_phase_is_the_trunks():
+    with gym.make("LatentCtx-CheetahFlip-v0") as env:
+        state, _ = env.reset(seed=0)
+        assert state.shape == (demonstrators.CHEETAH_STATE,)
+        assert state[demonstrators.CHEETAH_ANGLE] == pytest.approx(env.unwrapped._data.qpos[2])
+
+
+def test_the_last_observation_of_an_episode_has_its_phase_too():
+    config = dataclasses.replace(TINY, task="cheetah-flip", phase=True)
+    venv = demonstrators.make_training_env(config)
+    venv.reset()
+    for _ in range(500):
+        _, _, dones, infos = venv.step(np.zeros((venv.num_envs, 6), np.float32))
+    assert dones.all()
+    assert infos[0]["terminal_observation"].shape == (18,)
+    venv.close()
+
+
+def test_the_phase_is_the_cheetahs_alone():
+    with pytest.raises(ValueError, match="phase is of the cheetah"):
+        dataclasses.replace(TINY, task="walker-flip", phase=True)
 
 
 @pytest.mark.parametrize("body", ["Cheetah", "Walker"])

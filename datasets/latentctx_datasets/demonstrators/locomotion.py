@@ -1,7 +1,7 @@
 """Trained demonstrators of the locomotion worlds: small networks in numpy, read from safetensors.
 
 A file holds K snapshots of one training, evenly spaced over it; the last is the expert, all of them together play the
-replay datasets. Weights are kept as float16 and computed in float64: the action, rounded to float32, is then the same
+replay datasets. Where "angle" is among the tensors, that entry of the state is read as its sine and cosine. Weights are kept as float16 and computed in float64: the action, rounded to float32, is then the same
 whatever the batch and (but for one action in a billion) whatever the processor, so that datasets rebuild to their hash.
 """
 
@@ -68,6 +68,7 @@ class TrainedPolicy:
         if not -count <= snapshot < count:
             raise ValueError(f"{source} has {count} snapshots; got snapshot={snapshot}.")
         self._mean, self._std = tensors["mean"][snapshot], tensors["std"][snapshot]
+        self._angle = int(tensors["angle"][snapshot, 0]) if "angle" in tensors else None
         self._layers = [
             (tensors[f"{name}.weight"][snapshot].T, tensors[f"{name}.bias"][snapshot]) for name in LAYERS
         ]
@@ -78,11 +79,22 @@ class TrainedPolicy:
     def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
         """Action(s), float32 (..., a) in [-1, 1], for state observation(s) (..., d)."""
         state = np.asarray(observation, dtype=np.float64)
+        if self._angle is not None:
+            state = with_phase(state, self._angle)
         values = np.clip((state - self._mean) / self._std, -CLIP, CLIP)
         for weight, bias in self._layers[:-1]:
             values = np.tanh(values @ weight + bias)
         weight, bias = self._layers[-1]
         return np.clip(values @ weight + bias, -1.0, 1.0).astype(np.float32)
+
+
+def with_phase(states: np.ndarray, angle: int) -> np.ndarray:
+    """States (..., d) whose angle gives way to its sine and cosine, (..., d + 1).
+
+    A trunk that turns over has an angle that grows with every turn; a small network cannot read its phase from it.
+    """
+    turned = states[..., angle : angle + 1]
+    return np.concatenate([np.delete(states, angle, axis=-1), np.sin(turned), np.cos(turned)], axis=-1)
 
 
 def snapshot_count(source: str | Path) -> int:
@@ -104,7 +116,7 @@ def read_snapshots(source: str | Path) -> dict[str, np.ndarray]:
     try:
         tensors = load_file(path)
         wanted = {"mean", "std", *(f"{name}.{part}" for name in LAYERS for part in ("weight", "bias"))}
-        if set(tensors) != wanted or len({len(tensor) for tensor in tensors.values()}) != 1:
+        if set(tensors) - {"angle"} != wanted or len({len(tensor) for tensor in tensors.values()}) != 1:
             raise ValueError(f"it must hold {', '.join(sorted(wanted))}")
     except FileNotFoundError:
         how = (
