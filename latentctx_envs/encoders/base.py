@@ -1,5 +1,6 @@
 """The Encoder contract: a torch module from pixels to features that saves itself without pickle."""
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from latentctx_envs.encoders.card import encoder_card
 
 FORMAT_VERSION = 1
+PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}  # of stored weights
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 
 
@@ -60,19 +62,30 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
         return digest.hexdigest()
 
     def save_pretrained(  # type: ignore[override]
-        self, save_directory: str | Path, *, training: Mapping[str, Any] | None = None, **_: Any
+        self,
+        save_directory: str | Path,
+        *,
+        training: Mapping[str, Any] | None = None,
+        precision: str = "float32",
+        published: Mapping[str, Any] | None = None,
+        **_: Any,
     ) -> None:
         """Write the encoder to a directory; an existing encoder there is replaced in one move.
 
         Args:
             save_directory: where to; its parent is created.
             training: JSON values of how it was trained (objective, dataset, hash, seed, command, metrics).
+            precision: of the stored weights, "float32" or "float16"; loading gives float32 either way. Buffers (a mean
+                image, statistics) are not weights and keep theirs.
+            published: JSON values of what is known of a published encoder (name, world, results); see `card.py`.
 
         Raises:
-            ValueError: something else than an encoder is there; nothing was written.
+            ValueError: something else than an encoder is there, the precision is unknown or too small for a weight;
+                nothing was written.
         """
         if training is not None:
             self.training_record = dict(training)
+        weights = _stored(self, precision)
         target = Path(save_directory)
         _check_replaceable(target)
         fresh = target.with_name(f"{target.name}.partial")
@@ -82,10 +95,13 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
             "format_version": FORMAT_VERSION,
             "encoder": type(self).__name__,
             "architecture": dataclasses.asdict(self.config),
+            "weights": precision,
             "training": self.training_record,
         }
+        if published is not None:
+            config["published"] = dict(published)
         (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-        save_file({k: v.contiguous() for k, v in self.state_dict().items()}, fresh / WEIGHTS_FILE)
+        save_file(weights, fresh / WEIGHTS_FILE)
         (fresh / CARD_FILE).write_text(encoder_card(config))
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
@@ -121,7 +137,7 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
             encoder = cls(cls.config_type(**config["architecture"]))
         except TypeError as error:
             raise ValueError(f"{directory / CONFIG_FILE}: bad architecture: {error}") from None
-        encoder.load_state_dict(_read_weights(directory, encoder.state_dict()))
+        encoder.load_state_dict(_read_weights(directory, encoder, config["weights"]))
         encoder.training_record = dict(config.get("training") or {})
         return encoder.eval()
 
@@ -143,7 +159,36 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise ValueError(f"{path} must have format_version {FORMAT_VERSION}; it is another kind of file.")
     if not isinstance(config.get("architecture"), dict) or not isinstance(config.get("encoder"), str):
         raise ValueError(f"{path} must name an encoder and its architecture.")
+    config.setdefault("weights", "float32")  # before half precision, files did not say
+    if config["weights"] not in list(PRECISIONS):
+        raise ValueError(f"{path}: weights must be {' or '.join(PRECISIONS)}; got {config['weights']!r}.")
     return config
+
+
+def rounded(encoder: Encoder) -> Encoder:
+    """A copy whose weights were rounded to float16 and are float32 again: what loading gives after storing half.
+
+    Raises:
+        ValueError: a weight is too large for float16.
+    """
+    twin = copy.deepcopy(encoder)
+    twin.load_state_dict(_stored(encoder, "float16"))
+    return twin.eval()
+
+
+def _stored(encoder: Encoder, precision: str) -> dict[str, Tensor]:
+    """The tensors as a file holds them: parameters in this precision, buffers as they are.
+
+    Rounding the mean image of a centred encoder would move features ten times as much as rounding all its weights.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be {' or '.join(PRECISIONS)}; got {precision!r}.")
+    stored = {name: tensor.contiguous() for name, tensor in encoder.state_dict().items()}
+    for name, parameter in encoder.named_parameters():
+        stored[name] = parameter.detach().to(PRECISIONS[precision]).contiguous()
+        if bool(stored[name].isinf().any()) and not bool(parameter.isinf().any()):
+            raise ValueError(f"{name} is beyond 65,504, the most that float16 holds: store it as float32.")
+    return stored
 
 
 def _check_replaceable(directory: Path) -> None:
@@ -158,8 +203,8 @@ def _check_replaceable(directory: Path) -> None:
         )
 
 
-def _read_weights(directory: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    path = directory / WEIGHTS_FILE
+def _read_weights(directory: Path, encoder: Encoder, precision: str) -> dict[str, Tensor]:
+    path, expected = directory / WEIGHTS_FILE, encoder.state_dict()
     try:
         weights = load_file(path)
     except FileNotFoundError:
@@ -172,6 +217,11 @@ def _read_weights(directory: Path, expected: Mapping[str, Tensor]) -> dict[str, 
         f"{name} has shape {tuple(weights[name].shape)} instead of {tuple(tensor.shape)}"
         for name, tensor in expected.items()
         if name in weights and weights[name].shape != tensor.shape
+    ]
+    problems += [
+        f"{name} is {str(weights[name].dtype).removeprefix('torch.')} and not {precision}"
+        for name, _ in encoder.named_parameters()
+        if name in weights and weights[name].dtype is not PRECISIONS[precision]
     ]
     problems += [f"{name} is not finite" for name, t in weights.items() if not torch.isfinite(t).all()]
     if problems:

@@ -26,4 +26,4 @@ def test_positions_are_linear_in_the_features_of_the_shipped_point_mass_encoder(
     weights = np.linalg.lstsq(np.c_[x, np.ones(len(x))], y, rcond=None)[0]
     x, y = np.concatenate(features[15:]), np.concatenate(positions[15:])
     errors = np.c_[x, np.ones(len(x))] @ weights - y
-    assert np.sqrt(np.square(errors).sum(axis=1).mean()) < 0.02  # a random encoder: about 0.07 m
+    assert np.sqrt(np.square(errors).sum(axis=1).mean()) < 0.03  # a random encoder: about 0.08 m

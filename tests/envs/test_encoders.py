@@ -57,7 +57,7 @@ DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "pickled weights": (lambda d: torch.save({}, d / "model.safetensors"), ("damaged",)),
     "config is a list": (lambda d: (d / "config.json").write_text("[]"), ("format_version 1",)),
     "format_version": (config(format_version=2), ("format_version 1",)),
-    "unknown class": (config(encoder="Oracle"), ("'Oracle'", "['ConvNet']")),
+    "unknown class": (config(encoder="Oracle"), ("'Oracle'", "'ConvNet'")),
     "no architecture": (config(architecture=None), ("architecture",)),
     "unknown field": (architecture(depth=3), ("bad architecture", "'depth'")),
     "other shape": (architecture(features=9), ("has shape (8", "instead of (9")),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from latentctx_agents.cli import (
     data_commands,
+    encoder_commands,
     learn_commands,
     study_commands,
     world_commands,
@@ -24,12 +25,13 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "demo": (learn_commands.demo, "the main job end to end, with a report"),
     "envs": (world_commands.envs, "list the worlds, or describe one"),
     "data": (data_commands.data, "build, list, show, view, verify, export, convert and install datasets"),
+    "encoders": (encoder_commands.encoders, "list, show and publish the encoders that ship"),
     "pretrain": (learn_commands.pretrain, "train an encoder on demonstrations of hidden contexts"),
     "finetune": (learn_commands.finetune, "clone a policy for one new context on a frozen encoder"),
     "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
     "demonstrator": (_demonstrator, "train or evaluate a locomotion demonstrator"),
     "study": (study_commands.study, "a whole study as one command: its cells, CSV and table"),
-    "report": (learn_commands.report, "write the HTML page of a finished demo run again"),
+    "report": (learn_commands.report, "one HTML page of a run or study: tables, plots, films, commands"),
     "doctor": (world_commands.doctor, "check rendering and versions"),
 }
 

@@ -1,0 +1,244 @@
+"""The zoo: encoders that ship with the package, what is known of each, and how one is published."""
+
+import dataclasses
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import minari
+import numpy as np
+
+from latentctx_agents.results import read_results
+from latentctx_agents.runs import command_line
+from latentctx_agents.stats import bootstrap_interval
+from latentctx_datasets import View, library
+from latentctx_datasets.replay import replay, view_env
+from latentctx_envs.encoders import Encoder, FrozenEncoder, load_encoder
+from latentctx_envs.encoders.base import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, read_config, rounded
+from latentctx_envs.encoders.registry import ZOO
+
+LIMIT = 1_200_000  # [bytes] of an encoder's folder
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+EPISODES = 4  # of the dataset, on which the cost of half precision is measured
+POOLED = ("goal", "episodes")  # parts of a result's setting that one line of the card sums up
+OF_TRAINING = ("pretrain", "n_step")  # parts that baselines without pretraining do not share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of `latentctx encoders list`."""
+
+    name: str
+    objective: str
+    dataset: str
+    input_size: str  # "47 x 47" [pixels]
+    features: int
+    bytes: int  # of the weights on disk
+    success: str  # e.g. "0.83 (demos 3)"; empty if it is not recorded
+
+
+def names(zoo: Path = ZOO) -> list[str]:
+    """Names of the encoders in a zoo, sorted."""
+    return sorted(path.parent.name for path in zoo.glob(f"*/{CONFIG_FILE}"))
+
+
+def entries(zoo: Path = ZOO) -> list[Entry]:
+    """What is known of each encoder in a zoo, sorted by name."""
+    return [_entry(zoo / name) for name in names(zoo)]
+
+
+def _entry(directory: Path) -> Entry:
+    config = read_config(directory)
+    training, published = config.get("training", {}), config.get("published", {})
+    encoder = load_encoder(directory)
+    height, width, _ = encoder.input_shape
+    own = [row for row in published.get("results", []) if row["own"]]
+    return Entry(
+        name=directory.name,
+        objective=training.get("objective", ""),
+        dataset=training.get("dataset", ""),
+        input_size=f"{height} x {width}",
+        features=encoder.features_dim,
+        bytes=(directory / WEIGHTS_FILE).stat().st_size,
+        success="; ".join(f"{row['success']:.2f} ({_short(row['setting'])})" for row in own),
+    )
+
+
+def _short(setting: Mapping[str, Any]) -> str:
+    if "demos" not in setting:
+        return json.dumps(dict(setting))
+    return f"{setting['demos']} demonstration{'s' * (setting['demos'] != 1)}"
+
+
+def card(name: str, zoo: Path = ZOO) -> str:
+    """The card of an encoder in a zoo.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in names(zoo):
+        raise ValueError(f"no encoder {name!r} in the zoo; there are {', '.join(names(zoo)) or 'none yet'}.")
+    return (zoo / name / CARD_FILE).read_text()
+
+
+def publish(run: Path, name: str, results: Iterable[Path] = (), *, zoo: Path = ZOO) -> Path:
+    """Store a finished run's encoder in a zoo, in half precision, with its card; returns the folder.
+
+    The dataset must be there: the card says how much half precision changed the features of its frames.
+
+    Args:
+        run: folder of a finished pretraining; its encoder is in `<run>/encoder`.
+        name: of the encoder in the zoo; one of this name is replaced.
+        results: CSVs that hold success measured on this encoder.
+        zoo: folder of the zoo.
+
+    Raises:
+        ValueError: bad name, unfinished run, too large an encoder, another dataset, or results of other encoders.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"a name in the zoo is lower-case words with hyphens, as point-mass-id; got {name!r}."
+        )
+    source = _finished(run)
+    encoder, record = rounded(source), source.training_record
+    dataset, view = _dataset(record), _view(source)
+    frames = np.concatenate(list(replay(dataset, view, range(min(EPISODES, int(dataset.total_episodes))))))
+    before, after = FrozenEncoder(source).encode(frames), FrozenEncoder(encoder).encode(frames)
+    with view_env(dataset, view) as env:
+        spec = env.spec
+    assert spec is not None
+    rows = read_results(results)
+    published = {
+        "name": name,
+        "world": spec.id,
+        "arguments": spec.kwargs,
+        "content_hash": encoder.content_hash(),
+        "max_difference": float(f"{np.abs(after - before).max():.3g}"),
+        "frames": len(frames),
+        "command": command_line(),
+        "results": _success(rows, record) if rows else [],
+    }
+    encoder.save_pretrained(zoo / name, precision="float16", published=published)
+    return zoo / name
+
+
+def _finished(run: Path) -> Encoder:
+    """The encoder of a finished run, small enough for the zoo.
+
+    Raises:
+        ValueError: the run has none, does not say how it was made, or is too large.
+    """
+    directory = run / "encoder"
+    if not (directory / CONFIG_FILE).is_file():
+        raise ValueError(
+            f"{run} holds no finished pretraining (no {directory / CONFIG_FILE}); give the folder that "
+            "`latentctx pretrain ... --out FOLDER` finished."
+        )
+    encoder = load_encoder(directory)
+    missing = sorted(
+        {"objective", "dataset", "dataset_hash", "config", "seed"} - set(encoder.training_record)
+    )
+    if missing:
+        raise ValueError(
+            f"{directory} does not say its {', '.join(missing)}; pretrain it with `latentctx pretrain`."
+        )
+    size = stored_bytes(encoder)
+    if size > LIMIT:
+        raise ValueError(f"{directory} would take {size:,} bytes in the zoo; the limit is {LIMIT:,}.")
+    return encoder
+
+
+def stored_bytes(encoder: Encoder) -> int:
+    """What an encoder's numbers take in half precision."""
+    buffers = sum(buffer.nbytes for buffer in encoder.buffers())
+    return buffers + 2 * sum(parameter.numel() for parameter in encoder.parameters())
+
+
+def _dataset(record: Mapping[str, Any]) -> minari.MinariDataset:
+    """The dataset that an encoder saw.
+
+    Raises:
+        ValueError: it is not there, or another one is in its place.
+    """
+    dataset = library.load(record["dataset"])
+    if library.recorded_hash(dataset) != record["dataset_hash"]:
+        raise ValueError(
+            f"{record['dataset']} is not the one that the encoder saw (hash {record['dataset_hash'][:12]}): "
+            "build that one again, or pretrain on this one."
+        )
+    return dataset
+
+
+def _view(encoder: Encoder) -> View:
+    """How the frames of its pretraining were rendered."""
+    config = encoder.training_record["config"]
+    known = {field.name for field in dataclasses.fields(View)} & set(config)
+    return View(**{"image_size": encoder.input_shape[0], **{name: config[name] for name in known}})
+
+
+def _success(rows: list[dict[str, Any]], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Success of this encoder's method and, in the same settings, of the others: means over contexts.
+
+    Rows of other seeds, or of other pretraining, belong to other encoders and are left out.
+
+    Raises:
+        ValueError: no row is of this encoder.
+    """
+    found = [row for row in rows if row["metric"] == "success" and row["seed"] == record["seed"]]
+    own = [row for row in found if row["method"] == record["objective"] and _same_training(row, record)]
+    if not own:
+        config = record["config"]
+        raise ValueError(
+            f"the results hold no success of {record['objective']!r} with seed {record['seed']}, "
+            f"{config.get('contexts')} pretraining contexts and n_step {config.get('n_step')}: "
+            "they are not of this encoder."
+        )
+    settings = [_setting(row, *OF_TRAINING) for row in own]
+    others = [
+        row
+        for row in found
+        if row["method"] != record["objective"]
+        and _setting(row, *OF_TRAINING) in settings
+        and (not row["setting"].get("pretrain") or _same_training(row, record))
+    ]
+    chosen = sorted(own + others, key=_group)
+    lines = [_line(list(group), record) for _, group in itertools.groupby(chosen, key=_group)]
+    return sorted(lines, key=lambda line: (not line["own"], line["study"], json.dumps(line["setting"])))
+
+
+def _same_training(row: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether what a row says of pretraining is true of this encoder; a row need not say anything."""
+    config = record["config"]
+    expected = {"pretrain": "contexts", "n_step": "n_step", "goal_visible": "goal_visible"}
+    return all(
+        row["setting"].get(said, config.get(name)) == config.get(name) for said, name in expected.items()
+    )
+
+
+def _setting(row: Mapping[str, Any], *left_out: str) -> dict[str, Any]:
+    return {key: value for key, value in row["setting"].items() if key not in (*POOLED, *left_out)}
+
+
+def _group(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return row["study"], row["dataset"], row["method"], json.dumps(_setting(row), sort_keys=True)
+
+
+def _line(rows: list[dict[str, Any]], record: Mapping[str, Any]) -> dict[str, Any]:
+    """One line of the card's table from the rows of one method in one setting."""
+    values = np.array([row["value"] for row in rows])
+    low, high = bootstrap_interval(values)
+    facts = ("study", "dataset", "method", "seed", "hardware", "commit", "command")
+    return {
+        **{name: rows[0][name] for name in facts},
+        "own": rows[0]["method"] == record["objective"],
+        "setting": _setting(rows[0]),
+        "success": round(float(values.mean()), 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "contexts": len(rows),
+        "episodes": sum(row["setting"].get("episodes", 0) for row in rows),
+    }

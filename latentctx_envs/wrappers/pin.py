@@ -1,0 +1,45 @@
+"""PinContext: an environment whose every episode has the same hidden context."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from latentctx_envs.context import Context
+
+
+class PinContext(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Pin the hidden context through every reset, also those that a vector environment makes by itself.
+
+    `reset(options={"context": c})` pins one episode. Learners that reset without options (Stable-Baselines3's do) need
+    this to learn one context; the start states are those that the seed gives without it.
+
+    Args:
+        env: a LatentCtx environment.
+        context: the context or its dict, e.g. `{"goal": (0.1, 0.2)}`.
+
+    Raises:
+        ValueError: the environment has no such context, or a value is out of range.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], context: Context | Mapping[str, Any]) -> None:
+        kind = getattr(env.unwrapped, "context_type", None)
+        if not (isinstance(kind, type) and issubclass(kind, Context)):
+            raise ValueError(f"PinContext needs a LatentCtx environment; {env} has no context.")
+        self._context = kind.coerce(context).to_dict()
+        gym.utils.RecordConstructorArgs.__init__(self, context=self._context)
+        gym.Wrapper.__init__(self, env)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode with the pinned context; other options are passed on.
+
+        Raises:
+            ValueError: the options name a context of their own.
+        """
+        given = options if options is not None else {}
+        if given.get("context") is not None:
+            raise ValueError("PinContext pins the context; reset the environment without it to give another.")
+        return self.env.reset(seed=seed, options={**given, "context": self._context})
