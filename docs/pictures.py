@@ -1,5 +1,6 @@
 """Draw the pictures of the docs: `python docs/pictures.py`."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import gymnasium as gym
@@ -8,6 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import latentctx_envs  # noqa: F401  registers the ids
+from latentctx_agents.results import read_results
+from latentctx_agents.studies.features_rl import LABELS as SEEN
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, weights_file
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_datasets.sheet import write_gif
@@ -18,6 +21,8 @@ from latentctx_envs.meta_world.splits import TASKS
 from latentctx_envs.rendering import PROFILES, Renderer
 
 IMAGES = Path(__file__).parent / "images"
+RESULTS = Path(__file__).parents[1] / "agents" / "results"
+CURVES = {"states": "#332288", "features": "#009e73", "pixels": "#5a5a5a", "scratch": "#e69f00"}
 TILE = 252  # [pixels]
 SMALL = 116  # [pixels] of a task's tile
 FILM = 112  # [pixels] of a task's tile in the GIFs
@@ -178,6 +183,34 @@ def kitchen_frame(profile: str, *done: str) -> np.ndarray:
     return frame
 
 
+def features_rl() -> None:
+    """Learning curves of PPO on one hidden goal, each seed thin and their mean bold, from agents/results/features_rl."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = read_results(sorted((RESULTS / "features_rl").glob("*.csv")))
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for method, label in SEEN.items():
+        curves = defaultdict(list)
+        for row in (row for row in rows if row["method"] == method):
+            curves[row["seed"]].append((row["setting"]["done"], row["value"]))
+        if not curves:
+            continue
+        times, values = np.moveaxis(np.array([sorted(curve) for curve in curves.values()]), 2, 0)
+        style = {"color": CURVES[method]}
+        axes.plot(times[0], values.T, linewidth=0.8, alpha=0.5, **style)
+        axes.plot(
+            times[0], values.mean(axis=0), linewidth=2.2, label=f"{label} ({len(curves)} seeds)", **style
+        )
+    axes.set(xlabel="decisions", ylabel="success", ylim=(-0.02, 1.05))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    figure.savefig(IMAGES / "features_rl.png", dpi=130)
+    pyplot.close(figure)
+
+
 def labelled(frame: np.ndarray, title: str) -> np.ndarray:
     """A frame under its title."""
     picture = Image.new("RGB", (frame.shape[1] + 4, frame.shape[0] + 20), (255, 255, 255))
@@ -188,8 +221,9 @@ def labelled(frame: np.ndarray, title: str) -> np.ndarray:
 
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
+    features_rl()
     demonstrators("cheetah", 2)
-    demonstrators("walker", 3)
+    demonstrators("walker", 2)
     meta_world_tasks()
     meta_world_goals()
     meta_world_goal_pictures()

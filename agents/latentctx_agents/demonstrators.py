@@ -391,11 +391,15 @@ def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measureme
 
 def command(config: DemonstratorConfig) -> str:
     """The command that trains and publishes this demonstrator."""
-    chosen = [
-        f"--{field.name.replace('_', '-')} {' '.join(map(str, np.atleast_1d(getattr(config, field.name))))}"
-        for field in fields(config)
-        if field.name != "task" and getattr(config, field.name) != field.default
-    ]
+    chosen = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.name == "task" or value == field.default:
+            continue
+        given = (
+            [] if isinstance(value, bool) else map(str, np.atleast_1d(value))
+        )  # switches are off by default
+        chosen.append(" ".join([f"--{field.name.replace('_', '-')}", *given]))
     return " ".join([train_command(config.task), *chosen])
 
 

@@ -173,6 +173,13 @@ def test_the_last_observation_of_an_episode_has_its_phase_too():
     venv.close()
 
 
+def test_a_switch_stands_in_the_command_without_a_value():
+    config = DemonstratorConfig(task="cheetah-flip", phase=True, overspeed=1.0)
+    assert demonstrators.command(config) == (
+        "latentctx demonstrator train cheetah-flip --publish --overspeed 1.0 --phase"
+    )
+
+
 def test_the_phase_is_the_cheetahs_alone():
     with pytest.raises(ValueError, match="phase is of the cheetah"):
         dataclasses.replace(TINY, task="walker-flip", phase=True)
