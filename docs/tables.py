@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import theory_tables
 
+from latentctx_agents import zoo
 from latentctx_agents.plots import LABELS
 from latentctx_agents.results import read_results
 from latentctx_agents.stats import bootstrap_interval
+from latentctx_agents.studies.features_rl import LABELS as SEEN
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, weights_file
 from latentctx_envs.rendering import PROFILES
 
@@ -131,6 +134,34 @@ def goal_rl_table() -> str:
     return "\n".join([*lines, "", note])
 
 
+def features_rl_table() -> str:
+    """Success over training of PPO on one hidden goal, mean over seeds, from agents/results/features_rl."""
+    rows = read_results(sorted((RESULTS / "features_rl").glob("*.csv")))
+    times = sorted({row["setting"]["done"] for row in rows})
+    times = [*times[1:6], times[-1]]  # later ones are alike
+    lines = ["| what PPO sees | seeds | " + " | ".join(f"{done:,}" for done in times) + " |"]
+    lines.append("|" + "---|" * (2 + len(times)))
+    for method in (name for name in SEEN if any(row["method"] == name for row in rows)):
+        own = [row for row in rows if row["method"] == method]
+        cells = [np.mean([row["value"] for row in own if row["setting"]["done"] == done]) for done in times]
+        numbers = " | ".join(f"{value:.2f}" for value in cells)
+        lines.append(f"| {SEEN[method]} | {len({row['seed'] for row in own})} | {numbers} |")
+    note = f"Columns are decisions; success of the mean action over {rows[0]['setting']['episodes']} episodes"
+    return "\n".join([*lines, "", f"{note}; {rows[0]['hardware']}; commit {rows[0]['commit']}."])
+
+
+def zoo_table() -> str:
+    """The encoders that ship, from their folders."""
+    lines = [
+        "| name | objective | dataset | frames | features | kB | success |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for entry in zoo.entries():
+        facts = (f"`{entry.name}`", entry.objective, f"`{entry.dataset}`", entry.input_size, entry.features)
+        lines.append(f"| {' | '.join(map(str, facts))} | {entry.bytes / 1000:.0f} | {entry.success} |")
+    return "\n".join(lines)
+
+
 def demonstrators_table() -> str:
     """Returns of the trained demonstrators, from agents/results/demonstrators."""
     rows = read_results(sorted((RESULTS / "demonstrators").glob("*.csv")))
@@ -192,12 +223,15 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "render-profiles": (profiles_table, [PERFORMANCE]),
     "floors": (floors_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
     "scripted": (scripted_table, [ROOT / "docs" / "envs" / "meta_world.md"]),
+    "features_rl": (features_rl_table, [ROOT / "docs" / "encoders.md"]),
+    "zoo": (zoo_table, [ROOT / "docs" / "encoders.md"]),
     "goal_rl": (goal_rl_table, [ROOT / "docs" / "envs" / "meta_world.md"]),
     "demonstrators": (demonstrators_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
     "bench-pixels": (lambda: bench_table("pixels"), [PERFORMANCE]),
     "bench-vector": (lambda: bench_table("vector"), [PERFORMANCE]),
     "bench-data": (lambda: bench_table("data"), [PERFORMANCE]),
     "bench-encode": (lambda: bench_table("encode"), [PERFORMANCE]),
+    **theory_tables.TABLES,
 }
 
 

@@ -149,10 +149,76 @@ def inverse_dynamics(words: list[str]) -> None:
     print(f"results: {file}")
 
 
+def features_rl(words: list[str]) -> None:
+    """Learn one hidden goal of the point mass with PPO."""
+    import torch
+
+    from latentctx_agents.results import write_results
+    from latentctx_agents.studies.features_rl import FeaturesRLConfig, learn
+
+    @dataclass(frozen=True, kw_only=True)
+    class FeaturesRL:
+        """PPO on one hidden goal of the point mass, from features of a frozen encoder, pixels or true positions."""
+
+        config: Annotated[FeaturesRLConfig, tyro.conf.arg(name="")]
+        out: Path | None = (
+            None  # learning curve, written as it grows; by default runs/features_rl/<method>_seed<n>.csv
+        )
+
+    default = FeaturesRL(config=FeaturesRLConfig())
+    arguments = tyro.cli(FeaturesRL, args=words, prog="latentctx study features-rl", default=default)
+    config = arguments.config
+    torch.set_num_threads(1)  # networks this small only wait for a second one
+    out = arguments.out or Path("runs/features_rl") / f"{config.method}_seed{config.seed}.csv"
+    rows = []
+    for row in learn(config):
+        rows.append(row)
+        print(f"{row.setting['done']:>8} decisions: success {row.value:.2f}", flush=True)
+        write_results(out, rows)
+    print(f"results: {out}")
+
+
+def theory(words: list[str]) -> None:
+    """Run both toys of the theory of arXiv 2305.16985, or draw their figures again."""
+    import torch
+
+    from latentctx_agents.results import read_results, write_results
+    from latentctx_agents.studies.theory import measure_decoder_complexity, measure_linear_contexts
+    from latentctx_agents.theory.figures import draw_decoder_complexity, draw_linear_contexts
+
+    @dataclass(frozen=True, kw_only=True)
+    class Theory:
+        """Linear worlds with a context, and curves that are hard to draw (arXiv 2305.16985)."""
+
+        out: Path = Path("agents/results/theory")  # folder of the results of both toys
+        images: Path = Path("docs/images")  # folder of their figures, theory_*.png
+        seeds: int | None = None  # of each setting; by default 10 linear worlds and 8 networks
+        steps: int = 4000  # gradient steps of the networks
+        draw_only: bool = False  # draw the figures of the CSVs that are there
+
+    arguments = tyro.cli(Theory, args=words, prog="latentctx study theory")
+    torch.set_num_threads(1)  # networks this small only wait for a second one
+    linear, curves = (10, 8) if arguments.seeds is None else (arguments.seeds, arguments.seeds)
+    linear_rows = measure_linear_contexts(range(linear))
+    curve_rows = measure_decoder_complexity(range(curves), arguments.steps)
+    parts = (
+        ("linear_contexts", linear_rows, draw_linear_contexts),
+        ("decoder_complexity", curve_rows, draw_decoder_complexity),
+    )
+    for name, rows, draw in parts:
+        file, picture = arguments.out / f"{name}.csv", arguments.images / f"theory_{name}.png"
+        if not arguments.draw_only:
+            write_results(file, rows)
+        draw(read_results([file]), picture)
+        print(f"results: {file}, drawn in {picture}")
+
+
 STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
     "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
     "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),
     "inverse-dynamics": (inverse_dynamics, "arXiv 2305.16985: objectives and baselines on hidden contexts"),
+    "features-rl": (features_rl, "PPO on one hidden goal: frozen features, pixels, true positions"),
     "goal-rl": (goal_rl, "SAC with hindsight goals on a Meta-World task, from states or frozen features"),
+    "theory": (theory, "arXiv 2305.16985's claims as toys: linear contexts, curves that are hard to draw"),
 }
