@@ -160,7 +160,9 @@ def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPol
     demonstrations = finetune.load_demonstrations(cell.dataset, episodes, view, stored=cell.stored)
     encoder: Encoder | None = None
     if cell.encoder is None:
-        head, loss = finetune.finetune_head(demonstrations.positions, demonstrations.actions, config, on_step)
+        head, loss = finetune.finetune_positions(
+            demonstrations.positions, demonstrations.actions, config, on_step
+        )
     elif cell.method == SCRATCH:
         encoder = fresh_encoder(cell.encoder, config.seed)
         head, loss = finetune.finetune_scratch(encoder, demonstrations, config, on_step)

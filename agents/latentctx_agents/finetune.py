@@ -13,6 +13,8 @@ from latentctx_datasets import View, library, open_store, random_shift, replay
 from latentctx_datasets.replay import latent_env
 from latentctx_envs.encoders import ConvNet, FrozenEncoder
 
+LEAST_SCALE = 1e-3  # added to standard deviations: what does not vary stays near zero
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
@@ -29,6 +31,9 @@ class FinetuneConfig:
     hidden: tuple[int, ...] = (256, 256)  # widths of the head
     dropout: float = 0.0  # after each hidden layer of the head
     lecun_heads: bool = False  # the paper's larger initial weights of the head
+    standardise: bool = (
+        False  # true positions before they are cloned: worlds in metres learn from them slowly
+    )
     pad: int = 0  # random shift of the frames when training from scratch [pixels]
     seed: int = 0  # of weights, batches and the choice of demonstrations
 
@@ -128,6 +133,25 @@ def finetune_head(
     head = _head(inputs.shape[1], actions.shape[1], config)
     x, y = torch.from_numpy(inputs), torch.from_numpy(actions)
     return head, _clone(head, lambda rows, _: x[rows], y, config, on_step)
+
+
+def finetune_positions(
+    positions: np.ndarray, actions: np.ndarray, config: FinetuneConfig, on_step: OnStep = unheard
+) -> tuple[nn.Sequential, float]:
+    """`finetune_head` on true positions, float32 (n, p), standardised first if the config says so.
+
+    The head that is returned takes positions as they are: mean and scale went into its first layer.
+    """
+    if not config.standardise:
+        return finetune_head(positions, actions, config, on_step)
+    mean, scale = positions.mean(axis=0), positions.std(axis=0) + LEAST_SCALE
+    head, loss = finetune_head((positions - mean) / scale, actions, config, on_step)
+    first = head[0]
+    assert isinstance(first, nn.Linear)
+    with torch.no_grad():
+        first.weight /= torch.from_numpy(scale)
+        first.bias -= first.weight @ torch.from_numpy(mean)
+    return head, loss
 
 
 def finetune_scratch(

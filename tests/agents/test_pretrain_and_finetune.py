@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentctx_agents import cells, pretrain
+from latentctx_agents import cells, finetune, pretrain
 from latentctx_agents.evaluate import success_of
 from latentctx_agents.finetune import (
     FinetuneConfig,
@@ -128,6 +128,24 @@ def test_cloning_true_positions_reaches_an_unseen_goal_from_five_demonstrations(
     )
     assert success.mean() > 0.6
     assert success_of(HeadPolicy(untrained), env, {"goal": split_goals("test")[goal]}).mean() < 0.3
+
+
+def test_standardised_positions_give_a_head_that_takes_them_as_they_are():
+    rng = np.random.default_rng(0)
+    positions = (5.0 + 0.01 * rng.normal(size=(200, 3))).astype(np.float32)
+    positions[:, 2] = 7.0  # never varies
+    actions = np.tanh(100.0 * (positions[:, :2] - 5.0))
+    losses = {}
+    for standardise in (False, True):
+        config = FinetuneConfig(
+            standardise=standardise,
+            optimizer=OptimizerConfig(steps=300, batch_size=64, learning_rate=1e-3),
+        )
+        head, _ = finetune.finetune_positions(positions, actions, config)
+        with torch.inference_mode():
+            predicted = head.eval()(torch.from_numpy(positions)).numpy()
+        losses[standardise] = np.square(predicted - actions).mean()
+    assert losses[True] < 0.02 < 0.1 < losses[False]
 
 
 def test_features_are_those_of_the_wrapped_environment(pretrained):

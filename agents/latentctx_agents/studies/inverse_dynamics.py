@@ -178,7 +178,7 @@ class Grid:
                 for contexts in self.contexts:
                     for n_step in self.n_step:
                         for visible in self.goal_visible:
-                            found[Arm.of(method, contexts, n_step, visible, seed, self.contexts[-1])] = None
+                            found[Arm.of(method, contexts, n_step, visible, seed, max(self.contexts))] = None
         return [arm for arm in found if arm.n_step in self.n_step]
 
 
@@ -330,7 +330,7 @@ def run_arm(
         pretrain.pretrain(pretraining(config, arm), encoder_run(folder, arm))
         encoder = str(encoder_run(folder, arm) / "encoder")
     found: list[dict[str, Any]] = []
-    for count in demos if arm.method != EXPERT else demos[:1]:
+    for count in demos if arm.method != EXPERT else (0,):
         for goal in range(config.goals):
             cell = Cell(
                 method=arm.method,
@@ -338,7 +338,7 @@ def run_arm(
                 dataset=WORLDS[config.world].finetune,
                 goal=goal,
                 view=view or View(),
-                finetune=dataclasses.replace(config.finetune, demos=count, seed=arm.seed),
+                finetune=dataclasses.replace(config.finetune, demos=max(count, 1), seed=arm.seed),
                 episodes=config.episodes,
                 directory=str(folder / "cells" / arm.name / f"{count}-{goal}"),
                 held_out=config.held_out,
@@ -441,7 +441,7 @@ def summarise(rows: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
             f"{contexts:,}" if contexts else "-",
             str(n_step),
             "visible" if visible else "hidden",
-            "-" if method == EXPERT else str(demos),
+            "-" if demos == 0 else str(demos),
             f"{values.mean():.2f}",
             f"[{low:.2f}, {high:.2f}]",
             str(seeds),
@@ -451,7 +451,8 @@ def summarise(rows: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
 def _quick(world: str) -> StudyConfig:
     encoder = dataclasses.replace(pretrain.QUICK.encoder, image_size=(63, 63))
     settings = dataclasses.replace(pretrain.QUICK, encoder=encoder, render_profile="turbo")
-    return StudyConfig(world=world, pretrain=settings, episodes=20)
+    head = dataclasses.replace(finetune.QUICK, standardise=True)
+    return StudyConfig(world=world, pretrain=settings, finetune=head, episodes=20)
 
 
 def _paper(world: str, pixels: int, steps: int) -> StudyConfig:
