@@ -18,7 +18,9 @@ from latentctx_envs.meta_world.splits import TASKS, tasks_of
 from latentctx_envs.rollout import rollout
 
 pytestmark = pytest.mark.filterwarnings("ignore:Constant.s. may be too high")  # of the scripted policies
-PRETRAINING = [recipe for recipe in META_WORLD if not recipe.id.startswith("latentctx/meta-world/")]
+SETS = [recipe for recipe in META_WORLD if not recipe.id.startswith("latentctx/meta-world/")]
+PRETRAINING = [recipe for recipe in SETS if recipe.group is None]
+FINETUNING = [recipe for recipe in SETS if recipe.group is not None]
 TWO = ("drawer-close-v3", "pick-place-v3")
 
 
@@ -98,3 +100,21 @@ def test_pretraining_sets_play_no_task_to_finetune_on_and_begin_alike(recipe: Re
     for plan in plans:
         assert isinstance(plan.context, MetaWorldContext)
         assert plan.context.task not in held_out
+
+
+@pytest.mark.parametrize("recipe", FINETUNING, ids=lambda recipe: recipe.id)
+def test_finetuning_sets_play_the_held_out_tasks_group_by_group(recipe: Recipe) -> None:
+    family, size = recipe.id.split("/")[1], recipe.group
+    plans = list(recipe.plans())
+    assert size is not None and len(plans) == 5 * size and len({plan.seed for plan in plans}) == len(plans)
+    contexts = [plan.context for plan in plans]
+    assert all(isinstance(context, MetaWorldContext) for context in contexts)
+    groups = [contexts[first : first + size] for first in range(0, len(plans), size)]
+    tasks = [{context.task for context in group} for group in groups]  # type: ignore[attr-defined]
+    assert all(len(task) == 1 for task in tasks)
+    if family == "pick-place":
+        assert all(context == group[0] for group in groups for context in group)
+        assert len(set(contexts)) == 5
+    else:
+        assert set.union(*tasks) == set(tasks_of(family, "test"))
+        assert all(len(set(group)) == size for group in groups)
