@@ -1,7 +1,6 @@
 """A cell: one method finetuned and evaluated on one hidden context. Cells are independent processes' work."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from latentctx_agents import finetune
-from latentctx_agents.evaluate import success_of
+from latentctx_agents.evaluate import steps_together, success_of
 from latentctx_agents.finetune import FinetuneConfig
 from latentctx_agents.optim import OnStep, unheard
 from latentctx_agents.policy_folder import FinetunedPolicy, PolicyCard, as_head
@@ -19,6 +18,7 @@ from latentctx_datasets import View, library
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.encoders import ConvNet, Encoder, FrozenEncoder, load_encoder
+from latentctx_envs.replacing import replacing
 
 EXPERT = "expert"
 STATES = "states"
@@ -60,9 +60,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "success": [bool(value) for value in success],
         **losses,
     }
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(result) + "\n")
-    os.replace(partial, file)
+    with replacing(file) as fresh:
+        fresh.write_text(json.dumps(result) + "\n")
     return result
 
 
@@ -108,7 +107,7 @@ def group_of(dataset_id: str) -> int:
 
 def _expert(cell: Cell) -> tuple[np.ndarray, dict[str, float | None]]:
     task = task_of(cell.dataset, cell.goal)
-    together = gym.spec(task.env_id).vector_entry_point is not None
+    together = steps_together(task.env_id)
     make = {"observation": "state", **task.env_kwargs}
     env = (
         gym.make_vec(task.env_id, num_envs=cell.episodes, **make)

@@ -5,7 +5,6 @@ replay datasets, writes a checkpoint from which a killed training goes on, and m
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,10 +14,10 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
-from gymnasium import spaces
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from latentctx_agents.demonstrator_envs import CHEETAH_ANGLE, FlipTraining, Phase
 from latentctx_agents.results import Measurement
 from latentctx_agents.runs import MetricsLog, RunFolder, environment, read_metrics
 from latentctx_datasets.demonstrators import Draws
@@ -27,11 +26,10 @@ from latentctx_datasets.demonstrators.locomotion import (
     LAYERS,
     train_command,
     weights_file,
-    with_phase,
 )
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS, NATIVE_RETURN, most
 from latentctx_envs.extras import require
-from latentctx_envs.locomotion.task import FLIP_RATE
+from latentctx_envs.replacing import replacing
 from latentctx_envs.rollout import Policy, rollout
 from latentctx_envs.wrappers.sb3 import to_sb3
 
@@ -39,10 +37,8 @@ require("stable_baselines3", "agents")
 
 from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor, VecNormalize  # noqa: E402
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize  # noqa: E402
 
-CHEETAH_STATE, CHEETAH_ANGLE = 17, 1  # numbers of a state observation, and which is the trunk's angle
-TURNING_RATE = {"cheetah": 10, "walker": 17}  # where state observations hold the root's turning rate
 EVALUATION_SEED = 60_000
 OnRollout = Callable[[int, dict[str, float]], None]
 
@@ -130,64 +126,10 @@ def make_training_env(config: DemonstratorConfig) -> VecNormalize:
     venv = VecMonitor(to_sb3(env))
     venv.seed(config.seed)
     if "flip" in config.task:
-        way = -1.0 if config.task.endswith("backward") else 1.0
-        index = TURNING_RATE[config.task.partition("-")[0]]
-        venv = _FlipTraining(venv, index, way, config.wrong_way, config.overspeed)
+        venv = FlipTraining(venv, config.task, config.wrong_way, config.overspeed)
     if config.phase:
-        venv = _Phase(venv)
+        venv = Phase(venv)
     return VecNormalize(venv, gamma=config.gamma)
-
-
-class _FlipTraining(VecEnvWrapper):
-    """A flip's reward less what turning the other way would have earned, with a bonus for turning faster than asked.
-
-    The task gives nothing for it and takes nothing, so that rocking slowly one way and fast back earns six tenths of
-    the most; no policy leaves that optimum for a flip. The cost has no upper limit, unlike the reward: whatever angle
-    is lost takes what gaining it at the full rate earned, and rocking nets nothing. Returns are measured without this.
-
-    Args:
-        venv: environments of a flip.
-        index: of the root's turning rate in the observation.
-        way: 1.0 if turning nose down is right, else -1.0.
-        wrong_way: share of the cost.
-        overspeed: share of the bonus: who turns fast keeps the full rate where the ground takes some of it.
-    """
-
-    def __init__(self, venv: VecEnv, index: int, way: float, wrong_way: float, overspeed: float) -> None:
-        super().__init__(venv)
-        self._index, self._way = index, way
-        self._wrong_way, self._overspeed = wrong_way, overspeed
-
-    def reset(self) -> Any:
-        """The first observations."""
-        return self.venv.reset()
-
-    def step_wait(self) -> Any:
-        """One step; the step that ends an episode is left as it is, its observation is that of the next one."""
-        observations, rewards, dones, infos = self.venv.step_wait()
-        rates = self._way * np.asarray(observations)[:, self._index] / FLIP_RATE
-        change = self._overspeed * np.clip(rates - 1.0, 0.0, 1.0) - self._wrong_way * np.maximum(-rates, 0.0)
-        rewards = rewards + np.where(dones, 0.0, ENV_KWARGS["action_repeat"] * change)
-        return observations, rewards, dones, infos
-
-
-class _Phase(VecEnvWrapper):
-    """The cheetah's states with the phase of its trunk's angle, as `TrainedPolicy` reads them."""
-
-    def __init__(self, venv: VecEnv) -> None:
-        (size,) = venv.observation_space.shape or (0,)
-        super().__init__(venv, observation_space=spaces.Box(-np.inf, np.inf, (size + 1,), np.float32))
-
-    def reset(self) -> Any:
-        """The first observations."""
-        return with_phase(np.asarray(self.venv.reset()), CHEETAH_ANGLE)
-
-    def step_wait(self) -> Any:
-        """One step; the last observation of an episode that ends is seen alike."""
-        observations, rewards, dones, infos = self.venv.step_wait()
-        for info in (info for info, done in zip(infos, dones, strict=True) if done):
-            info["terminal_observation"] = with_phase(info["terminal_observation"], CHEETAH_ANGLE)
-        return with_phase(np.asarray(observations), CHEETAH_ANGLE), rewards, dones, infos
 
 
 def make_model(config: DemonstratorConfig, venv: VecEnv) -> PPO:
@@ -247,14 +189,15 @@ class _Keeper(BaseCallback):
         self.model.ent_coef = self._config.entropy * max(left, 0.0) ** self._config.entropy_decay
         due = (len(self._snapshots) + 1) * self._config.decisions / self._config.snapshots
         if self.num_timesteps >= due:  # with the weights that played this rollout
-            self._snapshots.append(snapshot(self.model))
+            self._snapshots.append(snapshot(self.model, phase=self._config.phase))
             self._write()
 
     def _write(self) -> None:
         stacked = {k: torch.stack([one[k] for one in self._snapshots]) for k in self._snapshots[0]}
-        fresh = self.file.with_suffix(".partial")
-        save_file(stacked, fresh)
-        os.replace(fresh, self.file)  # first: a snapshot that the checkpoint does not know of is taken again
+        with replacing(
+            self.file
+        ) as fresh:  # first: a snapshot that the checkpoint does not know of is taken again
+            save_file(stacked, fresh)
         save_checkpoint(self.model, self._checkpoint, snapshots=len(self._snapshots))
 
     def close(self) -> None:
@@ -263,8 +206,8 @@ class _Keeper(BaseCallback):
             self._log.close()
 
 
-def snapshot(model: PPO) -> dict[str, torch.Tensor]:
-    """The policy and its normalisation, weights as float16."""
+def snapshot(model: PPO, *, phase: bool = False) -> dict[str, torch.Tensor]:
+    """The policy and its normalisation, weights as float16; `phase` if it reads the angle as sine and cosine."""
     normalizer = _normalizer(model).obs_rms
     net = model.policy.mlp_extractor.policy_net
     linears = [net[0], net[2], model.policy.action_net]
@@ -272,7 +215,7 @@ def snapshot(model: PPO) -> dict[str, torch.Tensor]:
         "mean": torch.from_numpy(np.float32(normalizer.mean)),
         "std": torch.from_numpy(np.float32(np.sqrt(normalizer.var + _normalizer(model).epsilon))),
     }
-    if model.observation_space.shape == (CHEETAH_STATE + 1,):
+    if phase:
         tensors["angle"] = torch.tensor([CHEETAH_ANGLE])
     for name, linear in zip(LAYERS, linears, strict=True):
         tensors[f"{name}.weight"] = linear.weight.detach().to(torch.float16).clone()
@@ -295,10 +238,9 @@ def save_checkpoint(model: PPO, path: Path, *, snapshots: int) -> None:
     for name, statistics in (("obs", env.obs_rms), ("ret", env.ret_rms)):
         parts = {"mean": statistics.mean, "var": statistics.var, "count": statistics.count}
         tensors |= {f"{name}/{key}": torch.as_tensor(np.float64(value)) for key, value in parts.items()}
-    fresh = path.with_suffix(".partial")
     metadata = {"decisions": str(model.num_timesteps), "snapshots": str(snapshots)}
-    save_file({key: value.contiguous() for key, value in tensors.items()}, fresh, metadata=metadata)
-    os.replace(fresh, path)
+    with replacing(path) as fresh:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, fresh, metadata=metadata)
 
 
 def load_checkpoint(model: PPO, path: Path) -> None:
@@ -420,7 +362,6 @@ def publish(config: DemonstratorConfig, file: Path, target: Path | None = None) 
         **environment(),
     }
     place.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
-    fresh = place.with_suffix(".partial")
-    fresh.write_bytes(file.read_bytes())
-    os.replace(fresh, place)
+    with replacing(place) as fresh:
+        fresh.write_bytes(file.read_bytes())
     return place

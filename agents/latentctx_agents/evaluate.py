@@ -13,6 +13,11 @@ from latentctx_envs.rollout import Policy, rollout
 EVALUATION_SEED = 50_000  # first environment seed; the demonstrations use others
 
 
+def steps_together(env_id: str) -> bool:
+    """Whether a world has a vector environment of its own, so that N episodes run side by side."""
+    return gym.spec(env_id).vector_entry_point is not None
+
+
 def success_of(
     policy: Policy,
     env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from latentctx_envs.replacing import replacing
 
 Metrics = dict[str, float]
 LossFunction = Callable[[], tuple[Tensor, Metrics]]
@@ -95,9 +96,8 @@ class Training:
                 tensors[f"optimizer/{index}/{name}"] = value
         tensors["torch_rng"] = torch.get_rng_state()
         state = {"step": str(self.step), "rng": json.dumps(self.rng.bit_generator.state)}
-        fresh = directory / "checkpoint.partial"
-        save_file({k: t.contiguous().cpu() for k, t in tensors.items()}, fresh, metadata=state)
-        os.replace(fresh, directory / "checkpoint.safetensors")
+        with replacing(directory / "checkpoint.safetensors") as fresh:
+            save_file({k: t.contiguous().cpu() for k, t in tensors.items()}, fresh, metadata=state)
 
     def restore(self, directory: Path) -> bool:
         """Continue from the directory's checkpoint; False if there is none.

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from latentctx_agents.evaluate import success_of
+from latentctx_agents.evaluate import steps_together, success_of
 from latentctx_agents.nets import mlp
 from latentctx_agents.policies import HeadPolicy
 from latentctx_datasets import View
@@ -84,7 +84,7 @@ class FinetunedPolicy:
             num_workers: processes that render beside this one; None for one a core.
             options: `seed` and `progress` of `success_of`.
         """
-        together = gym.spec(self.card.env_id).vector_entry_point is not None
+        together = steps_together(self.card.env_id)
         env = self.make_vec(episodes, num_workers=num_workers) if together else self.make_env()
         count = None if together else episodes
         found = success_of(self.policy, env, self.card.context, episodes=count, **options)

@@ -2,13 +2,13 @@
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from latentctx_agents.runs import command_line, git_commit, hardware
+from latentctx_envs.replacing import replacing
 
 COLUMNS: tuple[str, ...] = (
     "study", "world", "dataset", "method", "setting", "seed", "metric", "value", "hardware", "commit", "command",
@@ -65,12 +65,10 @@ def _rows(measurements: Iterable[Measurement], command: str | None) -> Iterator[
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as stream:
+    with replacing(path) as fresh, fresh.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(partial, path)
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:

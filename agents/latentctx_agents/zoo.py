@@ -19,7 +19,7 @@ from latentctx_datasets import View, library
 from latentctx_datasets.replay import replay, view_env
 from latentctx_envs.encoders import Encoder, FrozenEncoder, load_encoder
 from latentctx_envs.encoders.base import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, read_config, rounded
-from latentctx_envs.encoders.registry import ZOO
+from latentctx_envs.encoders.registry import ZOO, zoo_names
 
 LIMIT = 1_200_000  # [bytes] of an encoder's folder
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
@@ -41,14 +41,9 @@ class Entry:
     success: str  # e.g. "0.83 (demos 3)"; empty if it is not recorded
 
 
-def names(zoo: Path = ZOO) -> list[str]:
-    """Names of the encoders in a zoo, sorted."""
-    return sorted(path.parent.name for path in zoo.glob(f"*/{CONFIG_FILE}"))
-
-
 def entries(zoo: Path = ZOO) -> list[Entry]:
     """What is known of each encoder in a zoo, sorted by name."""
-    return [_entry(zoo / name) for name in names(zoo)]
+    return [_entry(zoo / name) for name in zoo_names(zoo)]
 
 
 def _entry(directory: Path) -> Entry:
@@ -80,8 +75,10 @@ def card(name: str, zoo: Path = ZOO) -> str:
     Raises:
         ValueError: there is none of this name.
     """
-    if name not in names(zoo):
-        raise ValueError(f"no encoder {name!r} in the zoo; there are {', '.join(names(zoo)) or 'none yet'}.")
+    if name not in zoo_names(zoo):
+        raise ValueError(
+            f"no encoder {name!r} in the zoo; there are {', '.join(zoo_names(zoo)) or 'none yet'}."
+        )
     return (zoo / name / CARD_FILE).read_text()
 
 

@@ -6,7 +6,6 @@ videos.json      facts: source, its content hash, view, frames a second, how man
 """
 
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.replay import View, latent_env, replay
+from latentctx_envs.replacing import replacing
 
 FACTS = "videos.json"
 
@@ -128,7 +128,5 @@ def _begin(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _write(file: Path, arrays: dict[str, np.ndarray]) -> None:
-    fresh = file.with_suffix(".partial")
-    with fresh.open("wb") as stream:
+    with replacing(file) as fresh, fresh.open("wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    os.replace(fresh, file)

@@ -1,6 +1,5 @@
 """Write episodes as a Minari dataset, in one move, with its hash and reference scores."""
 
-import os
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +13,7 @@ from minari.data_collector import EpisodeBuffer
 
 import latentctx_envs
 from latentctx_datasets import library
+from latentctx_envs.replacing import replacing
 
 PINNED = ("mujoco", "dm_control", "gymnasium")  # versions that decide the physics
 PIECE = 1 << 20  # [bytes] that are compressed together, at most
@@ -87,8 +87,11 @@ def compact(file: Path) -> None:
     Args:
         file: the data of a Minari dataset.
     """
-    fresh = file.with_suffix(".partial")
-    with h5py.File(file) as source, h5py.File(fresh, "w", libver="latest") as target:
+    with (
+        replacing(file) as fresh,
+        h5py.File(file) as source,
+        h5py.File(fresh, "w", libver="latest") as target,
+    ):
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Group):
@@ -99,7 +102,6 @@ def compact(file: Path) -> None:
 
         source.visititems(copy)
         target.attrs.update(source.attrs)
-    os.replace(fresh, file)
 
 
 def _packing(array: h5py.Dataset) -> dict[str, Any]:

@@ -10,9 +10,9 @@ CLASSES: dict[str, type[Encoder]] = {"ConvNet": ConvNet, "ResNet18": ResNet18}
 ZOO = Path(__file__).parent / "zoo"
 
 
-def zoo_names() -> tuple[str, ...]:
-    """Names of the encoders that ship with the package."""
-    return tuple(sorted(path.parent.name for path in ZOO.glob(f"*/{CONFIG_FILE}")))
+def zoo_names(zoo: Path | None = None) -> tuple[str, ...]:
+    """Names of the encoders that ship with the package, or lie in another folder of encoders."""
+    return tuple(sorted(path.parent.name for path in (zoo or ZOO).glob(f"*/{CONFIG_FILE}")))
 
 
 def load_encoder(name: str | Path, *, revision: str | None = None, local_files_only: bool = False) -> Encoder:

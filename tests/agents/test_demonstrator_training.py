@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from latentctx_agents import demonstrators
+from latentctx_agents import demonstrator_envs, demonstrators
 from latentctx_agents.cli import main
 from latentctx_agents.demonstrators import DemonstratorConfig
 from latentctx_agents.results import read_results
@@ -130,7 +130,7 @@ def test_in_the_training_of_flips_an_angle_lost_costs_what_it_earned_and_haste_p
         venv.close()
     for (free, state), (costly, same) in zip(*seen, strict=True):
         np.testing.assert_array_equal(state, same)
-        rate = way * state[:, demonstrators.TURNING_RATE[task.partition("-")[0]]]
+        rate = way * state[:, demonstrator_envs.TURNING_RATE[task.partition("-")[0]]]
         change = np.clip(rate / 5 - 1, 0, 1) - 2 * np.maximum(-rate / 5, 0)
         np.testing.assert_allclose(costly - free, change, atol=1e-5)
     costs = [(free - costly).max() for (free, _), (costly, _) in zip(*seen, strict=True)]
@@ -146,11 +146,11 @@ def test_a_policy_of_the_phase_acts_as_it_was_trained_and_does_not_see_whole_tur
     model = demonstrators.make_model(config, venv)
     demonstrators.load_checkpoint(model, tmp_path / "checkpoint.safetensors")
     state = np.random.default_rng(0).normal(size=(5, 17)).astype(np.float32)
-    seen = venv.normalize_obs(with_phase(state, demonstrators.CHEETAH_ANGLE))
+    seen = venv.normalize_obs(with_phase(state, demonstrator_envs.CHEETAH_ANGLE))
     trained, _ = model.predict(seen, deterministic=True)
     np.testing.assert_allclose(policy(state, {}), trained, atol=2e-3)  # weights are kept as float16
     turned = state.astype(np.float64)
-    turned[:, demonstrators.CHEETAH_ANGLE] += 14 * np.pi
+    turned[:, demonstrator_envs.CHEETAH_ANGLE] += 14 * np.pi
     np.testing.assert_allclose(policy(turned, {}), policy(state, {}), atol=1e-6)
     venv.close()
 
@@ -158,8 +158,8 @@ def test_a_policy_of_the_phase_acts_as_it_was_trained_and_does_not_see_whole_tur
 def test_the_angle_of_the_phase_is_the_trunks():
     with gym.make("LatentCtx-CheetahFlip-v0") as env:
         state, _ = env.reset(seed=0)
-        assert state.shape == (demonstrators.CHEETAH_STATE,)
-        assert state[demonstrators.CHEETAH_ANGLE] == pytest.approx(env.unwrapped._data.qpos[2])
+        assert state.shape == (demonstrator_envs.CHEETAH_STATE,)
+        assert state[demonstrator_envs.CHEETAH_ANGLE] == pytest.approx(env.unwrapped._data.qpos[2])
 
 
 def test_the_last_observation_of_an_episode_has_its_phase_too():
@@ -190,7 +190,9 @@ def test_the_turning_rate_stands_where_the_cost_looks_for_it(body):
     with gym.make(f"LatentCtx-{body}Flip-v0") as env:
         env.reset(seed=0)
         state, *_ = env.step(np.ones(6, np.float32))
-        assert state[demonstrators.TURNING_RATE[body.lower()]] == pytest.approx(env.unwrapped._data.qvel[2])
+        assert state[demonstrator_envs.TURNING_RATE[body.lower()]] == pytest.approx(
+            env.unwrapped._data.qvel[2]
+        )
 
 
 @pytest.mark.slow

@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 
 from latentctx_agents.cells import group_of, task_of
+from latentctx_agents.estimates import read_sections
 from latentctx_agents.results import read_results
-from latentctx_agents.studies import inverse_dynamics as study
-from latentctx_agents.studies.inverse_dynamics import Arm, Grid, StudyConfig, run_study
+from latentctx_agents.studies import inverse_dynamics_grid as study
+from latentctx_agents.studies.inverse_dynamics import run_study
+from latentctx_agents.studies.inverse_dynamics_grid import Arm, Grid, StudyConfig
 from latentctx_datasets import collect
 from latentctx_datasets.recipes import RECIPES
 
@@ -98,10 +100,13 @@ def test_the_study_grows_cell_by_cell_and_does_nothing_twice(tiny, tmp_path):
         (row["method"], row["setting"]["of"]) for row in more if row["metric"] == "features_unexplained"
     ]
     assert sorted(crossed) == [("inverse_dynamics", "random"), ("random", "inverse_dynamics")]
-    assert {tuple(line[:5]) for line in study.summarise(more)} >= {
-        ("inverse_dynamics", "20", "1", "hidden", "2"),
-        ("expert", "-", "1", "hidden", "-"),
+    (section,) = [found for found in read_sections([file], tmp_path) if found.metric == "success"]
+    assert {(estimate.method, estimate.setting["demos"]) for estimate in section.estimates} >= {
+        ("inverse_dynamics", 2),
+        ("expert", 0),
     }
+    assert section.of_method["inverse_dynamics"]["pretrain"] == 20
+    assert section.fixed["n_step"] == 1 and section.fixed["goal_visible"] is False
 
 
 @pytest.mark.parametrize("world", study.WORLDS)

@@ -113,7 +113,7 @@ def test_the_commands_publish_list_and_show(published, tmp_path, capsys):
 def test_publishing_again_replaces(published, tmp_path):
     for _ in range(2):
         zoo.publish(published[0], "twice", zoo=tmp_path)
-    assert zoo.names(tmp_path) == ["twice"]
+    assert zoo_names(tmp_path) == ("twice",)
     assert [entry.success for entry in zoo.entries(tmp_path)] == [""]
 
 

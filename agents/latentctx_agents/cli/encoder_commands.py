@@ -1,8 +1,9 @@
 """`latentctx encoders ...`: the zoo of encoders that ship."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -57,14 +58,7 @@ def encoders(words: list[str]) -> None:
         prog="latentctx encoders",
         description="Encoders that ship with the package; wrappers take them by name.",
     )
-    if isinstance(arguments, List):
-        _list(arguments)
-    elif isinstance(arguments, Show):
-        _show(arguments)
-    elif isinstance(arguments, Publish):
-        _publish(arguments)
-    else:
-        _import(arguments)
+    HANDLERS[type(arguments)](arguments)
 
 
 def _list(arguments: List) -> None:
@@ -102,3 +96,11 @@ def _folder(arguments: List | Show | Publish) -> Path:
     from latentctx_envs.encoders.registry import ZOO
 
     return ZOO if arguments.zoo is None else arguments.zoo
+
+
+HANDLERS: dict[type[Any], Callable[[Any], None]] = {
+    List: _list,
+    Show: _show,
+    Publish: _publish,
+    Import: _import,
+}

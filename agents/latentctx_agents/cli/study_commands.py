@@ -122,8 +122,10 @@ def goal_rl(words: list[str]) -> None:
 
 def inverse_dynamics(words: list[str]) -> None:
     """Run or resume cells of the study of arXiv 2305.16985."""
-    from latentctx_agents.results import read_results
-    from latentctx_agents.studies.inverse_dynamics import PRESETS, Grid, StudyConfig, run_study, summarise
+    from latentctx_agents.estimates import read_sections
+    from latentctx_agents.plots import label_of
+    from latentctx_agents.studies.inverse_dynamics import run_study
+    from latentctx_agents.studies.inverse_dynamics_grid import PRESETS, Grid, StudyConfig
 
     @dataclass(frozen=True, kw_only=True)
     class InverseDynamics:
@@ -142,9 +144,15 @@ def inverse_dynamics(words: list[str]) -> None:
     config = arguments.config
     out = arguments.out or Path("runs/inverse_dynamics") / f"{config.world}-{config.preset}"
     file = run_study(config, arguments.grid, out, workers=arguments.workers)
-    table = Table("method", "pretrained on", "n", "context", "demos", "success", "95 % interval", "seeds")
-    for row in summarise(read_results([file])):
-        table.add_row(*row)
+    (section,) = [found for found in read_sections([file], out) if found.metric == "success"]
+    names = section.telling
+    table = Table("method", *(name.replace("_", " ") for name in names), "success", "95 % interval", "seeds")
+    for estimate in section.estimates:
+        varied = (str(estimate.setting[name]) for name in names)
+        interval = f"[{estimate.low:.2f}, {estimate.high:.2f}]"
+        table.add_row(
+            label_of(estimate.method), *varied, f"{estimate.mean:.2f}", interval, str(estimate.seeds)
+        )
     Console().print(table)
     print(f"results: {file}")
 
