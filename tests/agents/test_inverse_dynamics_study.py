@@ -8,8 +8,9 @@ from latentctx_agents.cells import group_of, task_of
 from latentctx_agents.estimates import read_sections
 from latentctx_agents.results import read_results
 from latentctx_agents.studies import inverse_dynamics_grid as study
+from latentctx_agents.studies.inverse_dynamics import rows_of as study_rows
 from latentctx_agents.studies.inverse_dynamics import run_study
-from latentctx_agents.studies.inverse_dynamics_grid import Arm, Grid, StudyConfig
+from latentctx_agents.studies.inverse_dynamics_grid import PRESETS, Arm, Grid, StudyConfig
 from latentctx_datasets import collect
 from latentctx_datasets.recipes import RECIPES
 
@@ -70,6 +71,15 @@ def test_a_world_without_enough_contexts_is_refused(tmp_path):
     with pytest.raises(ValueError, match="1000 contexts to pretrain on; asked for 2000"):
         run_study(StudyConfig(), Grid(contexts=(2000,)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_another_pretraining_set_is_named_in_the_rows_and_leaves_the_preset_its_name():
+    config = dataclasses.replace(PRESETS["door"][1], pretrain_dataset="latentctx/door/expert-all-v0")
+    assert config.preset == "quick"
+    found = [{"metric": "success", "value": 0.5, "setting": {}}]
+    rows = {arm.method: row for arm in Grid(seeds=(0,)).arms() for row in study_rows(config, arm, found)}
+    assert rows["inverse_dynamics"].setting["pretrain_dataset"] == config.pretrain_dataset
+    assert "pretrain_dataset" not in rows["states"].setting
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
             for arm in arms
         }
         for job in tqdm(as_completed(jobs), total=len(jobs), desc=config.world, unit="arm"):
-            add_results(file, _rows(config, jobs[job], job.result()))
+            add_results(file, rows_of(config, jobs[job], job.result()))
         if grid.analyse:
             looks = {
                 pool.submit(analyse, config, arm, _partners(arm, arms), folder): arm
@@ -75,7 +75,7 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
                 if _is_encoder(arm)
             }
             for look in tqdm(as_completed(looks), total=len(looks), desc="analysis", unit="encoder"):
-                add_results(file, _rows(config, looks[look], look.result()))
+                add_results(file, rows_of(config, looks[look], look.result()))
     return file
 
 
@@ -181,7 +181,8 @@ def analyse(config: StudyConfig, arm: Arm, partners: list[Arm], folder: Path) ->
     return rows
 
 
-def _rows(config: StudyConfig, arm: Arm, found: list[dict[str, Any]]) -> Iterator[Measurement]:
+def rows_of(config: StudyConfig, arm: Arm, found: list[dict[str, Any]]) -> Iterator[Measurement]:
+    """The measurements of an arm as rows of the results."""
     task = WORLDS[config.world].finetune
     common: dict[str, Any] = {
         "pretrain": arm.contexts if arm.method in OBJECTIVES else 0,
@@ -189,6 +190,8 @@ def _rows(config: StudyConfig, arm: Arm, found: list[dict[str, Any]]) -> Iterato
         "goal_visible": arm.goal_visible,
         "preset": config.preset,
     }
+    if config.pretrain_dataset is not None and arm.method in OBJECTIVES:
+        common["pretrain_dataset"] = config.pretrain_dataset
     for row in found:
         yield Measurement(
             study=STUDY,

@@ -86,7 +86,8 @@ class StudyConfig:
     @property
     def preset(self) -> str:
         """Name of these settings in the results: "quick", "paper" or "custom"."""
-        names = [name for name, (_, config) in PRESETS.items() if config == self]
+        own = dataclasses.replace(self, pretrain_dataset=None)
+        names = [name for name, (_, config) in PRESETS.items() if config == own]
         return "custom" if not names else "paper" if names[0].endswith("-paper") else "quick"
 
 

@@ -32,13 +32,17 @@ def plans_of(tasks: tuple[str, ...], count: int, split: Split) -> Plans:
     return plans
 
 
-def _pretraining(dataset_id: str, name: str, count: int, **world: Any) -> Recipe:
-    """The first `count` episodes of a set's pretraining tasks."""
-    tasks = tasks_of(name, "train") if name != "pick-place" else ("pick-place-v3",)
-    what = "hidden goals" if name == "pick-place" else "contexts of the pretraining tasks"
+def _pretraining(dataset_id: str, name: str, count: int, split: Split = "train", **world: Any) -> Recipe:
+    """The first `count` episodes of a set's pretraining tasks; with split "all" of the finetuning tasks as well."""
+    if name == "pick-place":
+        tasks, what, split = ("pick-place-v3",), "hidden goals", "all"
+    else:
+        tasks = tasks_of(name, split)
+        what = "contexts of the pretraining tasks"
+        what += " and of those to finetune on" if split == "all" else ""
     return Recipe(
         id=dataset_id,
-        plans=plans_of(tasks, count, "all" if name == "pick-place" else "train"),
+        plans=plans_of(tasks, count, split),
         description=f"{count:,} {what}, one scripted episode each (arXiv 2305.16985); failures are kept and flagged.",
         demonstrator=SCRIPTED,
         **world,
@@ -101,6 +105,7 @@ META_WORLD: tuple[Recipe, ...] = (
     _pretraining("latentctx/door/expert-small-v0", "door", 10, **_DOOR),
     _pretraining("latentctx/door/expert-medium-v0", "door", 100, **_DOOR),
     _pretraining("latentctx/door/expert-v0", "door", 1000, **_DOOR),
+    _pretraining("latentctx/door/expert-all-v0", "door", 1000, "all", **_DOOR),
     _pretraining("latentctx/ml45/expert-small-v0", "ml45", 100, **_ML45),
     _pretraining("latentctx/ml45/expert-medium-v0", "ml45", 1000, **_ML45),
     _pretraining("latentctx/ml45/expert-v0", "ml45", 10_000, **_ML45),
