@@ -7,7 +7,7 @@ from latentctx_datasets.replay import View, replay
 from latentctx_datasets.sampling import Transitions, TransitionSampler
 from latentctx_datasets.sequences import Sequences, SequenceSampler
 from latentctx_datasets.shifts import random_shift
-from latentctx_datasets.store import PixelStore, open_store
+from latentctx_datasets.store import PixelStore, StateStore, open_states, open_store
 from latentctx_datasets.videos import Videos
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Recipe",
     "SequenceSampler",
     "Sequences",
+    "StateStore",
     "TransitionSampler",
     "Transitions",
     "Videos",
@@ -25,6 +26,7 @@ __all__ = [
     "info",
     "load",
     "open_features",
+    "open_states",
     "open_store",
     "random_shift",
     "recover",

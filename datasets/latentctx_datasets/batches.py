@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from latentctx_datasets.store import PixelStore
+from latentctx_datasets.store import StateStore
 
 Form = Mapping[str, tuple[tuple[int, ...], np.dtype]]  # name of an array -> its shape and type
 
 
-def chosen_episodes(store: PixelStore, episodes: Sequence[int] | np.ndarray | None) -> np.ndarray:
+def chosen_episodes(store: StateStore, episodes: Sequence[int] | np.ndarray | None) -> np.ndarray:
     """Indices of the episodes to draw from, int (e,); all of the store's for None.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Batches of windows of a pixel store's episodes, for learners that filter or imagine over time."""
+"""Batches of windows of a store's episodes, for learners that filter or imagine over time."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latentctx_datasets.batches import arrays_for, chosen_episodes, runs, take
-from latentctx_datasets.store import PixelStore
+from latentctx_datasets.store import PixelStore, StateStore
 
 
 class Sequences(NamedTuple):
@@ -33,7 +33,7 @@ class SequenceSampler:
     """Uniform windows of some episodes of a store; windows overlap and start anywhere.
 
     Args:
-        store: the pixel store.
+        store: of frames, or of states alone.
         batch_size: b.
         length: T, observations of a window.
         episodes: indices of the episodes to draw from; by default all.
@@ -41,12 +41,12 @@ class SequenceSampler:
         rng: all randomness.
 
     Raises:
-        ValueError: no episodes, an index or a number out of range, or an episode shorter than a window.
+        ValueError: no episodes, an index or a number out of range, an episode shorter than a window, or no frames.
     """
 
     def __init__(
         self,
-        store: PixelStore,
+        store: StateStore,
         *,
         rng: np.random.Generator,
         batch_size: int,
@@ -61,7 +61,9 @@ class SequenceSampler:
         _check_long_enough(chosen, frames, length)
         self._rng = rng
         self._batch_size, self._length = batch_size, length
-        self._frames = np.asarray(store.frames) if pixels else None
+        if pixels and not isinstance(store, PixelStore):
+            raise ValueError("a store of states has no frames: pass pixels=False, or open it with open_store.")
+        self._frames = np.asarray(store.frames) if isinstance(store, PixelStore) and pixels else None
         self._observations, self._actions = np.asarray(store.observations), np.asarray(store.actions)
         self._rewards = np.asarray(store.rewards)
         windows = frames - length + 1

@@ -1,7 +1,7 @@
-"""The pixel store: frames derived from stored physics states, memory-mapped, verified, built once.
+"""Stores of a dataset's arrays, memory-mapped, verified, built once: of states, and of frames derived from them as well.
 
-One folder per (dataset content, frame size, camera, profile, physics version) under `LATENTCTX_CACHE` (default
-`~/.cache/latentctx`). Frames of all episodes lie one after the other, the last observation of each included:
+One folder per dataset content under `LATENTCTX_CACHE` (default `~/.cache/latentctx`); for frames also per size, camera,
+profile and physics version. The rows of all episodes lie one after the other, the last observation of each included:
 
     frame     f      0 1 2 ... T0 | T0+1 ...
     actions   f      a a a ... 0  | a ...        actions[f] leads from frame f to f+1; the row of a last frame is 0
@@ -15,7 +15,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import minari
 import numpy as np
@@ -27,20 +27,26 @@ from latentctx_envs.cores import available_cores
 
 FORMAT_VERSION = 4
 CHUNK = 25  # episodes rendered by a worker at a time; a killed build loses at most the chunks in flight
-ARRAYS = ("frames", "observations", "actions", "rewards", "starts", "lengths", "contexts")
+STATE_ARRAYS = ("observations", "actions", "rewards", "starts", "lengths", "contexts")
+ARRAYS = ("frames", *STATE_ARRAYS)
 KIND = mapped.Kind(
     name="pixel store",
     arrays=ARRAYS,
     format_version=FORMAT_VERSION,
     remedy="it will be rendered again from the dataset",
 )
+STATE_KIND = mapped.Kind(
+    name="state store",
+    arrays=STATE_ARRAYS,
+    format_version=FORMAT_VERSION,
+    remedy="it will be read again from the dataset",
+)
 
 
-class PixelStore:
-    """Frames, states, actions and rewards of a dataset as memory-mapped arrays; open one with `open_store`.
+class StateStore:
+    """States, actions and rewards of a dataset as memory-mapped arrays; open one with `open_states`.
 
     Attributes:
-        frames: uint8 (f, h, w, 3), memory-mapped.
         observations: float32 (f, d), state observations.
         actions: float32 (f, a), zero where a frame has no successor.
         rewards: float32 (f,), zero where a frame has no successor.
@@ -49,26 +55,63 @@ class PixelStore:
         contexts: float32 (e, c), privileged.
     """
 
+    kind: ClassVar[mapped.Kind] = STATE_KIND
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        manifest = mapped.verified_manifest(path, KIND, lambda m: (m["dataset_id"], View(**m["view"])))
-        self.key: str = manifest["key"]
-        self.dataset_id: str = manifest["dataset_id"]
-        self.view = View(**manifest["view"])
-        arrays = mapped.open_arrays(path, KIND)
-        (
-            self.frames,
-            self.observations,
-            self.actions,
-            self.rewards,
-            self.starts,
-            self.lengths,
-            self.contexts,
-        ) = arrays
+        self.manifest = mapped.verified_manifest(path, self.kind, self._readable)
+        self.key: str = self.manifest["key"]
+        self.dataset_id: str = self.manifest["dataset_id"]
+        arrays = mapped.open_arrays(path, self.kind)[-len(STATE_ARRAYS) :]
+        self.observations, self.actions, self.rewards, self.starts, self.lengths, self.contexts = arrays
 
     def __len__(self) -> int:
         """Number of episodes."""
         return len(self.starts)
+
+    @staticmethod
+    def _readable(manifest: dict[str, Any]) -> Any:
+        """What must be in a manifest."""
+        return manifest["dataset_id"]
+
+
+class PixelStore(StateStore):
+    """A `StateStore` with the frames of its states; open one with `open_store`.
+
+    Attributes:
+        frames: uint8 (f, h, w, 3), memory-mapped.
+        view: how they were rendered.
+    """
+
+    kind: ClassVar[mapped.Kind] = KIND
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.view = View(**self.manifest["view"])
+        self.frames = mapped.open_arrays(path, self.kind)[0]
+
+    @staticmethod
+    def _readable(manifest: dict[str, Any]) -> Any:
+        return manifest["dataset_id"], View(**manifest["view"])
+
+
+def open_states(dataset_id: str) -> StateStore:
+    """The states of a dataset, read from its file first if they are not there.
+
+    Raises:
+        DatasetError: the dataset is missing or damaged, or the store was changed since it was built.
+    """
+    dataset = library.load(dataset_id)
+    parts = {"content": library.recorded_hash(dataset), "format": FORMAT_VERSION}
+    path = cache_root() / "states" / mapped.digest_of(parts)
+    mapped.ensure(path, STATE_KIND, lambda partial: _build_states(dataset_id, partial))
+    return StateStore(path)
+
+
+def _build_states(dataset_id: str, partial: Path) -> dict[str, Any]:
+    library.verify(dataset_id)
+    _write_small_arrays(dataset_id, partial)
+    return {"dataset_id": dataset_id}
 
 
 def store_key(content_hash: str, view: View) -> str:

@@ -18,10 +18,12 @@ import pytest
 from latentctx_datasets import (
     DatasetError,
     PixelStore,
+    SequenceSampler,
     View,
     collect,
     library,
     load,
+    open_states,
     open_store,
     recover,
     replay,
@@ -326,3 +328,18 @@ def test_a_store_that_cannot_be_written_opens_and_is_checked_in_full(
             open_store(tiny, tiny_view)
     finally:
         store.path.chmod(0o755)
+
+
+def test_a_state_store_holds_the_pixel_stores_other_arrays_and_feeds_windows(
+    store: PixelStore, tiny: str
+) -> None:
+    states = open_states(tiny)
+    for name in store_module.STATE_ARRAYS:
+        np.testing.assert_array_equal(getattr(states, name), getattr(store, name))
+    windows = [
+        SequenceSampler(one, rng=np.random.default_rng(0), batch_size=3, length=4, pixels=False).sample()
+        for one in (states, store)
+    ]
+    np.testing.assert_array_equal(windows[0].observations, windows[1].observations)
+    with pytest.raises(ValueError, match="has no frames"):
+        SequenceSampler(states, rng=np.random.default_rng(0), batch_size=3, length=4)
