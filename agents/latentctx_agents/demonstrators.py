@@ -76,6 +76,9 @@ class DemonstratorConfig:
     overspeed: float = (
         0.0  # flips: share of the reward that turning beyond the full rate earns in training, up to twice
     )
+    overspeed_decay: float = (
+        0.0  # that share falls with this power of the decisions that are left; 0 keeps it
+    )
     phase: bool = False  # cheetah: sine and cosine of the trunk's angle instead of the angle, which grows with each turn
     snapshots: int = 20  # policies kept, evenly over the training
     seed: int = 0
@@ -166,6 +169,7 @@ class _Keeper(BaseCallback):
         self._config, self._directory, self._on_rollout = config, directory, on_rollout
         self._snapshots: list[dict[str, torch.Tensor]] = []
         self._log: MetricsLog | None = None
+        self._flip: FlipTraining | None = None
 
     def restore(self, model: PPO) -> None:
         """Continue from the checkpoint, if there is one."""
@@ -174,6 +178,7 @@ class _Keeper(BaseCallback):
             stacked, count = load_file(self.file), int(_metadata(self._checkpoint)["snapshots"])
             self._snapshots = [{k: t[i] for k, t in stacked.items()} for i in range(count)]
         self._log = MetricsLog(self._directory, start=model.num_timesteps)
+        self._flip = _flip_training(model)
 
     def _on_step(self) -> bool:
         return True
@@ -187,6 +192,8 @@ class _Keeper(BaseCallback):
         self._on_rollout(self.num_timesteps, metrics)
         left = 1.0 - self.num_timesteps / self._config.decisions
         self.model.ent_coef = self._config.entropy * max(left, 0.0) ** self._config.entropy_decay
+        if self._flip is not None:
+            self._flip.overspeed = self._config.overspeed * max(left, 0.0) ** self._config.overspeed_decay
         due = (len(self._snapshots) + 1) * self._config.decisions / self._config.snapshots
         if self.num_timesteps >= due:  # with the weights that played this rollout
             self._snapshots.append(snapshot(self.model, phase=self._config.phase))
@@ -226,6 +233,14 @@ def snapshot(model: PPO, *, phase: bool = False) -> dict[str, torch.Tensor]:
 def _normalizer(model: PPO) -> Any:
     env = model.get_vec_normalize_env()
     assert env is not None
+    return env
+
+
+def _flip_training(model: PPO) -> FlipTraining | None:
+    """What changes the reward of the model's environments, if they flip."""
+    env: Any = model.get_env()
+    while env is not None and not isinstance(env, FlipTraining):
+        env = getattr(env, "venv", None)
     return env
 
 
@@ -281,12 +296,22 @@ def returns_of(
     episodes: int = 100,
     reward_mode: str = "last_substep",
     seed: int = EVALUATION_SEED,
+    **env_kwargs: Any,
 ) -> np.ndarray:
-    """Returns of episodes of 500 decisions, by default as AIME counts them, float64 (episodes,)."""
+    """Returns of episodes of 500 decisions, by default as AIME counts them, float64 (episodes,).
+
+    Args:
+        policy: acts on what the environment shows.
+        task: a name in `ENV_IDS`.
+        episodes: all side by side in one vector environment.
+        reward_mode: how a decision's control steps are counted.
+        seed: of the first episode; the next ones have the next seeds.
+        env_kwargs: further ones of the environment, such as `observation`.
+    """
     env = gym.make_vec(
         ENV_IDS[task],
         num_envs=episodes,
-        **{**ENV_KWARGS, "reward_mode": reward_mode},
+        **{**ENV_KWARGS, "reward_mode": reward_mode, **env_kwargs},
     )
     if isinstance(policy, Draws):
         policy.begin(env.single_action_space, range(seed, seed + episodes))  # type: ignore[arg-type]

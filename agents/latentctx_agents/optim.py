@@ -1,19 +1,22 @@
-"""One optimiser loop for every learner: AdamW with cosine decay, resumable without pickle."""
+"""One optimiser loop for every learner: AdamW, resumable without pickle."""
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from latentctx_agents.runs import MetricsLog
 from latentctx_envs.replacing import replacing
 
+CHECKPOINT_SECONDS = 15.0
 Metrics = dict[str, float]
 LossFunction = Callable[[], tuple[Tensor, Metrics]]
 OnStep = Callable[[int, Metrics], None]  # hears (step, metrics) of a training
@@ -25,7 +28,7 @@ def unheard(step: int, metrics: Metrics) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """AdamW with cosine decay to zero, as in arXiv 2305.16985.
+    """AdamW, by default with cosine decay to zero as in arXiv 2305.16985.
 
     Raises:
         ValueError: a number is out of range.
@@ -35,6 +38,8 @@ class OptimizerConfig:
     batch_size: int  # transitions a step
     learning_rate: float  # at the first step
     weight_decay: float = 1e-4  # on every parameter
+    schedule: Literal["cosine", "constant"] = "cosine"  # of the learning rate
+    clip: float | None = None  # largest norm of the gradient of each group of parameters
     log_every: int = 50  # [steps] between two rows of metrics, each the mean since the last
 
     def __post_init__(self) -> None:
@@ -43,6 +48,8 @@ class OptimizerConfig:
             raise ValueError("steps, batch_size and log_every start at 1.")
         if self.learning_rate <= 0.0 or self.weight_decay < 0.0:
             raise ValueError("learning_rate must be above 0 and weight_decay at least 0.")
+        if self.clip is not None and self.clip <= 0.0:
+            raise ValueError(f"clip must be above 0, or None; got {self.clip}.")
 
 
 class Training:
@@ -52,16 +59,23 @@ class Training:
         modules: what is trained; their parameters and buffers are saved and restored.
         config: the optimiser.
         rng: the generator that draws the batches; its state is saved as well.
+        groups: parameters whose gradients are clipped apart; by default all are one group.
     """
 
     def __init__(
-        self, modules: Sequence[nn.Module], config: OptimizerConfig, rng: np.random.Generator
+        self,
+        modules: Sequence[nn.Module],
+        config: OptimizerConfig,
+        rng: np.random.Generator,
+        *,
+        groups: Sequence[Sequence[nn.Parameter]] | None = None,
     ) -> None:
         self.modules = nn.ModuleList(modules)
         self.config = config
         self.rng = rng
         self.step = 0
         self._parameters = [p for p in self.modules.parameters() if p.requires_grad]
+        self._groups = [list(group) for group in groups] if groups is not None else [self._parameters]
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -73,11 +87,13 @@ class Training:
         count = 0
         self.modules.train()
         while self.step < config.steps:
-            rate = 0.5 * config.learning_rate * (1.0 + math.cos(math.pi * self.step / config.steps))
-            self._optimizer.param_groups[0]["lr"] = rate
+            self._optimizer.param_groups[0]["lr"] = self._rate()
             value, metrics = loss()
             self._optimizer.zero_grad(set_to_none=True)
             value.backward()
+            if config.clip is not None:
+                for group in self._groups:
+                    nn.utils.clip_grad_norm_(group, config.clip)
             self._optimizer.step()
             self.step += 1
             count += 1
@@ -87,6 +103,12 @@ class Training:
                 yield self.step, {name: total / count for name, total in sums.items()}
                 sums, count = {}, 0
         self.modules.eval()
+
+    def _rate(self) -> float:
+        """The learning rate of this step."""
+        if self.config.schedule == "constant":
+            return self.config.learning_rate
+        return 0.5 * self.config.learning_rate * (1.0 + math.cos(math.pi * self.step / self.config.steps))
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint, replacing the last one in one move."""
@@ -128,6 +150,30 @@ class Training:
                 f"{path} does not fit this training ({reason}): remove it to start over."
             ) from None
         return True
+
+
+def run_resumable(training: Training, loss: LossFunction, directory: Path) -> Iterator[tuple[int, Metrics]]:
+    """Train to the last step, from the directory's checkpoint if there is one.
+
+    Metrics go to the run folder; a checkpoint is written every few seconds and at an interruption.
+
+    Raises:
+        ValueError: the checkpoint is damaged or belongs to another training.
+    """
+    training.restore(directory)
+    log = MetricsLog(directory, start=training.step)
+    saved = time.monotonic()
+    try:
+        for step, metrics in training.run(loss):
+            log.write(step, metrics)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                training.save(directory)
+                saved = time.monotonic()
+            yield step, metrics
+    finally:
+        log.close()
+        if training.step < training.config.steps:
+            training.save(directory)  # interrupted: keep what there is
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, unheard
+from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, run_resumable, unheard
 from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
-from latentctx_agents.runs import MetricsLog, RunFolder, command_line, environment
+from latentctx_agents.runs import RunFolder, command_line, environment
 from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_store
 from latentctx_envs.encoders import PAPER as PAPER_NET
 from latentctx_envs.encoders import QUICK as QUICK_NET
 from latentctx_envs.encoders import ConvNet, ConvNetConfig, Encoder
 from latentctx_envs.rendering import RenderProfile
 
-CHECKPOINT_SECONDS = 15.0
 CENTER_FRAMES = 2000  # drawn to compute the mean image of a centred encoder
 
 
@@ -173,21 +172,8 @@ def _train(
 ) -> Iterator[tuple[int, Metrics]]:
     objective = training.modules[1]
     assert isinstance(objective, Objective)
-    training.restore(directory)
     sample = batches(config, objective, store, training.rng, device)
-    log = MetricsLog(directory, start=training.step)
-    saved = time.monotonic()
-    try:
-        for step, metrics in training.run(lambda: objective.loss(encoder, sample())):
-            log.write(step, metrics)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                training.save(directory)
-                saved = time.monotonic()
-            yield step, metrics
-    finally:
-        log.close()
-        if training.step < config.optimizer.steps:
-            training.save(directory)  # interrupted: keep what there is
+    yield from run_resumable(training, lambda: objective.loss(encoder, sample()), directory)
 
 
 def batches(

@@ -139,6 +139,17 @@ def test_in_the_training_of_flips_an_angle_lost_costs_what_it_earned_and_haste_p
     assert max(gains) > 0.1, max(gains)
 
 
+@pytest.mark.parametrize(("decay", "left"), [(0.0, 1.0), (1.0, 0.0)])
+def test_the_bonus_for_haste_fades_with_the_training_if_it_shall(decay, left, tmp_path, monkeypatch):
+    made, make = [], demonstrators.make_training_env
+    monkeypatch.setattr(
+        demonstrators, "make_training_env", lambda config: made.append(make(config)) or made[0]
+    )
+    config = dataclasses.replace(TINY, task="cheetah-flip", overspeed=1.0, overspeed_decay=decay)
+    demonstrators.train(config, tmp_path)
+    assert made[0].venv.overspeed == left
+
+
 def test_a_policy_of_the_phase_acts_as_it_was_trained_and_does_not_see_whole_turns(tmp_path):
     config = dataclasses.replace(TINY, task="cheetah-flip", phase=True)
     policy = TrainedPolicy(demonstrators.train(config, tmp_path))

@@ -1,0 +1,63 @@
+"""Acting with a world model: filter what is seen, then take the policy's action at the latent state."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.world_models.model import Observations, WorldModel
+from latentctx_agents.world_models.rssm import State
+from latentctx_agents.world_models.sensors import PIXELS
+
+
+class LatentPolicy:
+    """A policy on the latent states of a world model, for one environment or a batch that begins together.
+
+    Args:
+        model: filters the observations.
+        policy: acts at the states with its mode.
+        sample_state: draw z from the posterior, as the paper does; else take its mean.
+        seed: of these draws; each episode goes on with them.
+    """
+
+    def __init__(
+        self, model: WorldModel, policy: TanhPolicy, *, sample_state: bool = True, seed: int = 0
+    ) -> None:
+        self._model, self._policy = model.eval(), policy.eval()
+        self._sample = sample_state
+        self._generator = torch.Generator().manual_seed(seed)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the episode: the next state follows from nothing."""
+        self._state: State | None = None
+        self._action: Tensor | None = None
+
+    def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
+        """Actions, float32 (n, a) or (a,), for observation(s) of the model's setting."""
+        single = np.ndim(observation) == (3 if self._model.sensors.observed == PIXELS else 1)
+        seen = torch.from_numpy(np.asarray(observation)[None] if single else np.asarray(observation))
+        with torch.inference_mode():
+            action = self._act(seen)
+        found = action.cpu().numpy()
+        return found[0] if single else found
+
+    def _act(self, seen: Tensor) -> Tensor:
+        model = self._model
+        if self._state is None or self._action is None:
+            self._state = model.initial(len(seen))
+            self._action = torch.zeros(len(seen), model.action_dim)
+        if model.sensors.observed == PIXELS:
+            observations = Observations(torch.zeros(1, len(seen), 0), seen[None])
+        else:
+            observations = Observations(seen[None])
+        rssm = model.rssm
+        part = rssm.embedding_part(model.embed(observations)[0])
+        shape = (len(seen), model.config.stoch)
+        noise = torch.randn(shape, generator=self._generator) if self._sample else torch.zeros(shape)
+        self._state = rssm.observe(self._state, rssm.action_part(self._action), part, noise)
+        self._action = self._policy.mode(self._state.features)
+        return self._action

@@ -1,0 +1,176 @@
+"""Phase 2 of AIME: a policy learns to act from demonstrations without actions, by a world model that stays as it is."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from latentctx_agents.aime.inference import OBJECTIVES, Objective, imitation_loss, infer_actions
+from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, run_resumable, unheard
+from latentctx_agents.runs import RunFolder
+from latentctx_agents.world_models.folder import load_world_model
+from latentctx_agents.world_models.model import WorldModel
+from latentctx_agents.world_models.sensors import Sensors
+from latentctx_agents.world_models.train import Precision
+from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
+from latentctx_datasets import StateStore
+from latentctx_envs.replacing import replacing
+
+WEIGHTS_FILE = "policy.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImitationConfig:
+    """What is imitated, by which objective and for how long.
+
+    Raises:
+        ValueError: an objective that is none, or a number out of range.
+    """
+
+    dataset: str = (
+        "latentctx/walker/run-expert-v0"  # demonstrations; their actions are logged against, not learned from
+    )
+    demos: int = 100  # the first so many episodes
+    objective: Objective = "full"
+    hidden: tuple[int, int] = (128, 128)  # of the policy
+    length: int = 50  # observations of a window
+    burn_in: int = 0  # steps of a window, which begins with a state that knows nothing, that do not count
+    precision: Precision = "float32"  # of products
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
+            steps=5000, batch_size=16, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0
+        )
+    )
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be imitated in words."""
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}; got {self.objective!r}.")
+        if self.demos < 1 or not 0 <= self.burn_in < self.length:
+            raise ValueError("demos start at 1, and burn_in leaves a step of the window.")
+
+
+QUICK = ImitationConfig()
+PAPER = ImitationConfig(
+    optimizer=OptimizerConfig(
+        steps=50_000, batch_size=50, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0
+    )
+)
+
+
+def imitate(
+    config: ImitationConfig,
+    world_model: Path,
+    directory: Path,
+    *,
+    device: str = "cpu",
+    on_step: OnStep = unheard,
+) -> tuple[WorldModel, TanhPolicy]:
+    """Train a policy into `directory` and return it with its world model; a killed run continues where it was.
+
+    Args:
+        config: what to train.
+        world_model: directory of the world model.
+        directory: run folder.
+        device: torch device.
+        on_step: called with (step, metrics) at every row of metrics.
+
+    Raises:
+        ValueError: the world model is of another body or action size, or the folder belongs to another config.
+        DatasetError: the dataset is missing or damaged, or holds numbers that are none.
+    """
+    model, _ = load_world_model(world_model)
+    store = open_demonstrations(config, model)
+    RunFolder(directory, config)
+    torch.manual_seed(config.seed)
+    policy = TanhPolicy(model.config.features, model.action_dim, config.hidden)
+    if (directory / WEIGHTS_FILE).exists():
+        policy.load_state_dict(load_file(directory / WEIGHTS_FILE))
+        return model.to(device), policy.to(device).eval()
+    model.to(device).requires_grad_(False)
+    policy.to(device)
+    rng = np.random.default_rng(config.seed)
+    training = Training([policy], config.optimizer, rng)
+    draw = windows_of(
+        store,
+        rng,
+        batch_size=config.optimizer.batch_size,
+        length=config.length,
+        observed=model.sensors.observed,
+        episodes=np.arange(config.demos),
+        device=device,
+    )
+    began = time.monotonic()
+    for step, metrics in run_resumable(training, lambda: loss_of(config, model, policy, draw), directory):
+        on_step(step, metrics)
+    save_policy(policy, directory, {"seconds": round(time.monotonic() - began, 1)})
+    return model, policy.eval()
+
+
+def open_demonstrations(config: ImitationConfig, model: WorldModel) -> StateStore:
+    """The demonstrations, checked against the world model before anything is trained.
+
+    Raises:
+        ValueError: they are of another body or action size, or fewer than asked for.
+    """
+    sensors = Sensors.of_dataset(config.dataset, model.sensors.observed)
+    if sensors.family != model.sensors.family:
+        raise ValueError(
+            f"the world model is of the {model.sensors.family}; {config.dataset} shows the {sensors.family}."
+        )
+    store = open_episodes(config.dataset, model.sensors.observed, model.config.image_size)
+    if store.actions.shape[-1] != model.action_dim:
+        raise ValueError(
+            f"the world model takes actions of {model.action_dim} numbers; those of {config.dataset} have "
+            f"{store.actions.shape[-1]}."
+        )
+    if len(store) < config.demos:
+        raise ValueError(f"{config.dataset} has {len(store)} episodes; demos={config.demos}.")
+    return store
+
+
+def loss_of(
+    config: ImitationConfig, model: WorldModel, policy: TanhPolicy, draw: Callable[[], Windows]
+) -> tuple[Tensor, Metrics]:
+    """The loss of the next batch and numbers to log: the bound, and how far the inferred actions are from the true."""
+    batch = draw()
+    shape = batch.previous_actions.shape
+    noise, action_noise = model.noise(*shape[:2]), torch.randn(shape, device=batch.previous_actions.device)
+    with torch.autocast(noise.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        embeddings = model.embed(batch.observations)
+        inferred = infer_actions(
+            model, policy, embeddings, noise, action_noise, by_idm=config.objective == "idm"
+        )
+        loss, found = imitation_loss(
+            model, inferred, batch.observations, embeddings, config.objective, burn_in=config.burn_in
+        )
+    known = ~batch.is_first[1:]  # the first action of a window comes from a state that knows nothing
+    error = (inferred.actions[1:] - batch.previous_actions[1:]).square().mean(dim=-1)[known].mean()
+    return loss, {
+        "evidence": -found.loss().item(),
+        "reconstruction": found.reconstruction.sum(dim=0).mean().item(),
+        "divergence": found.divergence.sum(dim=0).mean().item(),
+        "action_error": error.item(),
+    }
+
+
+def save_policy(policy: TanhPolicy, directory: Path, facts: dict[str, object]) -> None:
+    """Write a finished policy; the checkpoint of its training goes."""
+    (directory / "finished.json").write_text(json.dumps(facts) + "\n")
+    with replacing(directory / WEIGHTS_FILE) as fresh:
+        save_file({name: t.contiguous().cpu() for name, t in policy.state_dict().items()}, fresh)
+    (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def variants(config: ImitationConfig) -> dict[Objective, ImitationConfig]:
+    """The same imitation by each objective (the paper's ablation)."""
+    return {name: dataclasses.replace(config, objective=name) for name in OBJECTIVES}

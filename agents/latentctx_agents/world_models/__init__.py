@@ -1,0 +1,1 @@
+"""World models of a body and what is learned with them: AIME (NeurIPS 2023) and its baselines."""

@@ -1,0 +1,66 @@
+"""What a body senses, by name: columns of its state observation, and which of them a setting shows.
+
+AIME's settings: "state" shows everything (the paper's MDP), "position" what has no velocity in it (LPOMDP), "pixels" a
+picture (Visual). What a setting does not show is probed: read from the latent state by heads that do not shape it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Observed = Literal["state", "position", "pixels"]
+PIXELS = "pixels"
+SETTINGS: tuple[Observed, ...] = ("state", "position", "pixels")
+
+COLUMNS: dict[str, dict[str, tuple[int, int]]] = {
+    "walker": {"orientations": (0, 14), "height": (14, 15), "velocity": (15, 24)},
+    "cheetah": {"position": (0, 8), "velocity": (8, 17)},
+    "point-mass": {"position": (0, 2), "velocity": (2, 4)},
+}
+"""Family of worlds -> its sensors, as columns of the state; velocities come last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensors:
+    """What a model sees, decodes and is probed for."""
+
+    family: str
+    observed: Observed
+    decoded: dict[
+        str, tuple[int, int]
+    ]  # columns of the state that the model sees and decodes; none for pixels
+    probed: dict[str, tuple[int, int]]  # columns that are read from the latent state alone
+
+    @classmethod
+    def of(cls, family: str, observed: Observed) -> "Sensors":
+        """The sensors of a family's body in one setting.
+
+        Raises:
+            ValueError: no such setting, or a family without named sensors.
+        """
+        if observed not in SETTINGS:
+            raise ValueError(f"observed must be one of {', '.join(SETTINGS)}; got {observed!r}.")
+        if family not in COLUMNS:
+            raise ValueError(f"world models know the sensors of {', '.join(COLUMNS)}; got {family!r}.")
+        columns = COLUMNS[family]
+        shown = {
+            "state": set(columns),
+            "position": set(columns) - {"velocity"},
+            "pixels": set(),
+        }[observed]
+        return cls(
+            family=family,
+            observed=observed,
+            decoded={name: where for name, where in columns.items() if name in shown},
+            probed={name: where for name, where in columns.items() if name not in shown},
+        )
+
+    @classmethod
+    def of_dataset(cls, dataset_id: str, observed: Observed) -> "Sensors":
+        """The sensors of the body whose dataset this is; its family is the second part of the id."""
+        parts = dataset_id.split("/")
+        return cls.of(parts[1] if len(parts) == 3 else dataset_id, observed)
+
+    @property
+    def width(self) -> int:
+        """Length of the vector that the model sees: the first so many columns of the state."""
+        return max((last for _, last in self.decoded.values()), default=0)

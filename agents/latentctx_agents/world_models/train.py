@@ -1,0 +1,135 @@
+"""Phase 1 of AIME: a world model learns a body from episodes with actions."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, run_resumable, unheard
+from latentctx_agents.runs import RunFolder, command_line, environment
+from latentctx_agents.world_models.config import QUICK as QUICK_MODEL
+from latentctx_agents.world_models.config import RSSM, RSSMO, WorldModelConfig
+from latentctx_agents.world_models.evidence import model_loss
+from latentctx_agents.world_models.folder import load_world_model, save_world_model
+from latentctx_agents.world_models.model import WorldModel
+from latentctx_agents.world_models.sensors import Observed, Sensors
+from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
+from latentctx_datasets import StateStore, library
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldModelTraining:
+    """What a world model learns from and for how long.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    dataset: str = "latentctx/walker/mix-v0"  # the body's experience; rewards are not looked at
+    observed: Observed = "state"  # the paper's MDP; "position" is its LPOMDP, "pixels" its Visual setting
+    episodes: int | None = None  # the first so many; None for all
+    model: WorldModelConfig = field(default_factory=lambda: QUICK_MODEL)
+    length: int = 50  # observations of a window
+    precision: Precision = "float32"  # of products; bfloat16 pays where they are what takes the time
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
+            steps=10_000, batch_size=16, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0
+        )
+    )
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained in words."""
+        if self.length < 2 or (self.episodes is not None and self.episodes < 1):
+            raise ValueError("a window has at least two observations, and episodes start at 1.")
+
+
+QUICK = WorldModelTraining()
+_PAPER = OptimizerConfig(
+    steps=100_000, batch_size=50, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0
+)
+PAPER_WALKER = WorldModelTraining(model=RSSM, optimizer=_PAPER)
+PAPER_CHEETAH = WorldModelTraining(
+    dataset="latentctx/cheetah/run-replay-v0",
+    model=RSSMO,
+    optimizer=dataclasses.replace(_PAPER, learning_rate=3e-4),
+)
+
+
+def train_world_model(
+    config: WorldModelTraining, directory: Path, *, device: str = "cpu", on_step: OnStep = unheard
+) -> WorldModel:
+    """Train a world model into `directory/model` and return it; a killed run continues where it was.
+
+    Args:
+        config: what to train.
+        directory: run folder.
+        device: torch device.
+        on_step: called with (step, metrics) at every row of metrics.
+
+    Raises:
+        ValueError: the folder belongs to another config, or the dataset has too few or too short episodes.
+        DatasetError: the dataset is missing or damaged, or holds numbers that are none.
+    """
+    sensors = Sensors.of_dataset(config.dataset, config.observed)
+    RunFolder(directory, config)
+    target = directory / "model"
+    if target.is_dir():
+        return load_world_model(target)[0].to(device)
+    began = time.monotonic()
+    store = open_episodes(config.dataset, config.observed, config.model.image_size)
+    if config.episodes is not None and len(store) < config.episodes:
+        raise ValueError(f"{config.dataset} has {len(store)} episodes; episodes={config.episodes}.")
+    torch.manual_seed(config.seed)
+    model = WorldModel(config.model, sensors, store.actions.shape[-1]).to(device)
+    for step, metrics in _train(config, model, store, directory, device):
+        on_step(step, metrics)
+    save_world_model(model, target, _record(config, store, time.monotonic() - began))
+    (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+    return model.eval()
+
+
+def _train(
+    config: WorldModelTraining, model: WorldModel, store: StateStore, directory: Path, device: str
+) -> Iterator[tuple[int, Metrics]]:
+    rng = np.random.default_rng(config.seed)
+    groups = [model.model_parameters(), model.reading_parameters()]
+    training = Training([model], config.optimizer, rng, groups=groups)
+    draw = windows_of(
+        store,
+        rng,
+        batch_size=config.optimizer.batch_size,
+        length=config.length,
+        observed=config.observed,
+        episodes=None if config.episodes is None else np.arange(config.episodes),
+        device=device,
+    )
+    yield from run_resumable(training, lambda: loss_of(config, model, draw()), directory)
+
+
+def loss_of(config: WorldModelTraining, model: WorldModel, batch: Windows) -> tuple[torch.Tensor, Metrics]:
+    """The loss of one batch and numbers to log, its products in the configured precision."""
+    noise = model.noise(*batch.previous_actions.shape[:2])
+    device = noise.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        loss, metrics = model_loss(model, batch.observations, batch.previous_actions, noise)
+    return loss, {name: value.item() for name, value in metrics.items()}
+
+
+def _record(config: WorldModelTraining, store: StateStore, seconds: float) -> dict[str, object]:
+    facts = environment()
+    return {
+        "config": dataclasses.asdict(config),
+        "dataset_hash": library.recorded_hash(library.load(store.dataset_id)),
+        "seconds": round(seconds, 1),
+        "hardware": facts["hardware"],
+        "commit": facts["commit"],
+        "command": command_line(),
+    }

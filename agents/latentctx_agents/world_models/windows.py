@@ -1,0 +1,72 @@
+"""Windows of stored episodes as tensors, time-major: what world models and imitators are trained on."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentctx_agents.world_models.model import Observations
+from latentctx_agents.world_models.sensors import PIXELS, Observed
+from latentctx_datasets import DatasetError, SequenceSampler, StateStore, View, open_states, open_store
+
+
+class Windows(NamedTuple):
+    """A batch of windows of T observations."""
+
+    observations: Observations
+    previous_actions: (
+        Tensor  # float32 (T, b, a), each led to the observation in its place; zeros at an episode's first
+    )
+    is_first: Tensor  # bool (T, b)
+
+
+def open_episodes(dataset_id: str, observed: Observed, image_size: int) -> StateStore:
+    """The store that a learner in this setting reads: states, and frames if it sees them.
+
+    Raises:
+        DatasetError: the dataset is missing or damaged, or holds numbers that are none.
+    """
+    if observed == PIXELS:
+        store: StateStore = open_store(dataset_id, View(image_size=image_size, render_profile="fast"))
+    else:
+        store = open_states(dataset_id)
+    for name in ("observations", "actions"):
+        if not np.isfinite(getattr(store, name)).all():
+            raise DatasetError(f"{dataset_id}: {name} hold nan or infinity; build the dataset again.")
+    return store
+
+
+def windows_of(
+    store: StateStore,
+    rng: np.random.Generator,
+    *,
+    batch_size: int,
+    length: int,
+    observed: Observed,
+    episodes: np.ndarray | None = None,
+    device: str = "cpu",
+) -> Callable[[], Windows]:
+    """A function that draws the next batch of windows.
+
+    Raises:
+        ValueError: an episode is shorter than a window.
+    """
+    sampler = SequenceSampler(
+        store, rng=rng, batch_size=batch_size, length=length, episodes=episodes, pixels=observed == PIXELS
+    )
+
+    def time_major(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device, non_blocking=True).transpose(0, 1).contiguous()
+
+    def draw() -> Windows:
+        drawn = sampler.sample()
+        pixels = None if drawn.pixels is None else time_major(drawn.pixels)
+        return Windows(
+            Observations(time_major(drawn.observations), pixels),
+            time_major(drawn.previous_actions),
+            time_major(drawn.is_first),
+        )
+
+    return draw
