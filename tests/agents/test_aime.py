@@ -1,0 +1,239 @@
+"""AIME: the policy cancels, actions are inferred, trainings resume, acting filters as training did."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.distributions import Normal as TorchNormal
+from torch.distributions import kl_divergence
+
+from latentctx_agents.aime import imitate as imitation
+from latentctx_agents.aime.acting import LatentPolicy
+from latentctx_agents.aime.imitate import ImitationConfig, imitate, variants
+from latentctx_agents.aime.inference import idm_loss, imitation_loss, infer_actions
+from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.world_models import train
+from latentctx_agents.world_models.config import QUICK
+from latentctx_agents.world_models.evidence import evidence_of
+from latentctx_agents.world_models.folder import load_world_model, save_world_model
+from latentctx_agents.world_models.model import Observations, WorldModel
+from latentctx_agents.world_models.rssm import filter_states
+from latentctx_agents.world_models.sensors import Sensors
+from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
+from latentctx_datasets import DatasetError
+
+SMALL = "latentctx/point-mass/expert-small-v0"
+NET = dataclasses.replace(QUICK, deter=16, stoch=4, hidden=(12, 12))
+FEW = OptimizerConfig(
+    steps=6, batch_size=4, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0, log_every=2
+)
+TINY_MODEL = WorldModelTraining(dataset=SMALL, model=NET, length=10, optimizer=FEW)
+TINY = ImitationConfig(dataset=SMALL, demos=3, hidden=(8, 8), length=10, optimizer=FEW)
+
+
+@pytest.fixture(scope="module")
+def world_model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world_model")
+    train_world_model(TINY_MODEL, folder)
+    return folder / "model"
+
+
+def model_and_batch(time=6, batch=4):
+    torch.manual_seed(0)
+    model = WorldModel(NET, Sensors.of("walker", "state"), 6)
+    policy = TanhPolicy(NET.features, 6, (8, 8))
+    return model, policy, Observations(torch.randn(time, batch, 24))
+
+
+def infer(model, policy, observations, **kwargs):
+    embeddings = model.embed(observations)
+    shape = observations.states.shape[:2]
+    torch.manual_seed(1)
+    inferred = infer_actions(model, policy, embeddings, model.noise(*shape), torch.randn(*shape, 6), **kwargs)
+    return inferred, embeddings
+
+
+def test_the_policy_cancels_in_the_divergence_of_states_and_actions():
+    """Eq. 5 to 8: KL(pi q || pi p) of (s_t, a_t-1), estimated by draws of the action, is KL(q || p) at these actions."""
+    model, policy, observations = model_and_batch()
+    inferred, _ = infer(model, policy, observations)
+    states, posterior = inferred.filtered
+    prior = model.rssm.prior(states.deter)
+    before = torch.atanh(inferred.actions)
+    chosen = TorchNormal(*inferred.policies).log_prob(before).sum(dim=-1)
+    q = TorchNormal(*posterior).log_prob(states.stoch).sum(dim=-1)
+    p = TorchNormal(*prior).log_prob(states.stoch).sum(dim=-1)
+    joint = (chosen + q) - (chosen + p)  # log of the ratio of eq. 6 and eq. 7 at the draw
+    torch.testing.assert_close(joint, q - p)
+    expected = kl_divergence(TorchNormal(*posterior), TorchNormal(*prior)).sum(dim=-1)
+    plain = WorldModel(dataclasses.replace(NET, reweight="none"), model.sensors, 6)
+    plain.load_state_dict(model.state_dict())
+    torch.testing.assert_close(evidence_of(plain, inferred.filtered, observations).divergence, expected)
+
+
+def test_filtering_with_the_policys_own_actions_is_phase_ones_bound_at_these_actions():
+    model, policy, observations = model_and_batch()
+    inferred, embeddings = infer(model, policy, observations)
+    torch.manual_seed(1)
+    again = filter_states(model.rssm, embeddings, inferred.actions, model.noise(6, 4))
+    torch.testing.assert_close(inferred.filtered.states.features, again.states.features)
+    _, found = imitation_loss(model, inferred, observations, embeddings, "full")
+    expected = evidence_of(model, again, observations)
+    torch.testing.assert_close(found.loss(), expected.loss())
+
+
+def test_gradients_reach_the_policy_through_time_and_never_the_model():
+    model, policy, observations = model_and_batch()
+    model.requires_grad_(False)
+    inferred, embeddings = infer(model, policy, observations)
+    loss, _ = imitation_loss(model, inferred, observations, embeddings, "full")
+    loss.backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in policy.parameters())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_terms_of_the_bound_add_up_to_it():
+    model, policy, observations = model_and_batch()
+    inferred, embeddings = infer(model, policy, observations)
+    losses = {
+        name: imitation_loss(model, inferred, observations, embeddings, name)[0]
+        for name in ("full", "divergence", "reconstruction")
+    }
+    torch.testing.assert_close(losses["divergence"] + losses["reconstruction"], losses["full"])
+
+
+def test_the_divergence_from_the_inverse_dynamics_has_its_closed_form_and_shapes_only_the_policy():
+    model, policy, observations = model_and_batch()
+    inferred, embeddings = infer(model, policy, observations, by_idm=True)
+    loss = idm_loss(model, inferred, embeddings)
+    states = inferred.filtered.states.features
+    before = torch.cat([torch.zeros_like(states[:1]), states[:-1]])
+    target = TorchNormal(*model.idm(torch.cat([before, embeddings], dim=-1)))
+    expected = kl_divergence(target, TorchNormal(*inferred.policies)).sum(dim=(0, 2)).mean()
+    torch.testing.assert_close(loss, expected)
+    assert not inferred.actions.requires_grad
+    loss.backward()
+    assert all(p.grad is not None for p in policy.parameters())
+    assert all(p.grad is None for p in model.idm.parameters())
+
+
+def test_a_burn_in_leaves_the_first_steps_out():
+    model, policy, observations = model_and_batch()
+    inferred, embeddings = infer(model, policy, observations)
+    whole = evidence_of(model, inferred.filtered, observations)
+    _, found = imitation_loss(model, inferred, observations, embeddings, "full", burn_in=2)
+    torch.testing.assert_close(found.reconstruction, whole.reconstruction[2:])
+
+
+def test_a_world_model_comes_back_from_disk_as_it_was(tmp_path):
+    model, _, observations = model_and_batch()
+    save_world_model(model, tmp_path / "model", {"seed": 0})
+    loaded, record = load_world_model(tmp_path / "model")
+    assert record == {"seed": 0} and loaded.sensors == model.sensors and loaded.config == model.config
+    torch.testing.assert_close(loaded.embed(observations), model.embed(observations))
+
+
+def test_a_damaged_or_missing_world_model_is_refused(tmp_path, refuses):
+    with refuses("is no world model"):
+        load_world_model(tmp_path)
+    model, _, _ = model_and_batch()
+    save_world_model(model, tmp_path / "model", {})
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"nothing")
+    with refuses("is damaged", "train the world model again"):
+        load_world_model(tmp_path / "model")
+
+
+class KilledError(Exception):
+    """A kill in the middle of a training."""
+
+
+def kill(step, metrics):
+    if step >= 4:
+        raise KilledError
+
+
+@pytest.mark.parametrize("what", ["world model", "imitation"])
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(what, world_model, tmp_path):
+    def run(folder, **kwargs):
+        if what == "world model":
+            train_world_model(TINY_MODEL, folder, **kwargs)
+            return load_file(folder / "model" / "model.safetensors")
+        imitate(TINY, world_model, folder, **kwargs)
+        return load_file(folder / imitation.WEIGHTS_FILE)
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", on_step=kill)
+    torch.manual_seed(99)
+    resumed = run(tmp_path / "killed")
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_world_model_of_another_body_or_action_size_is_refused(world_model, tmp_path, refuses):
+    model, _, _ = model_and_batch()
+    save_world_model(model, tmp_path / "walker", {})
+    with refuses("is of the walker", "shows the point-mass"):
+        imitate(TINY, tmp_path / "walker", tmp_path / "run")
+    other = WorldModel(NET, Sensors.of("point-mass", "state"), 6)
+    save_world_model(other, tmp_path / "six", {})
+    with refuses("actions of 6 numbers", "have 2"):
+        imitate(TINY, tmp_path / "six", tmp_path / "run")
+    with refuses("has 20 episodes; demos=30"):
+        imitate(dataclasses.replace(TINY, demos=30), world_model, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_numbers_that_are_none_are_refused_before_training(tmp_path, monkeypatch):
+    from latentctx_agents.world_models import windows
+
+    store = windows.open_states(SMALL)
+    monkeypatch.setattr(store, "observations", np.full_like(store.observations, np.nan))
+    monkeypatch.setattr(windows, "open_states", lambda dataset_id: store)
+    with pytest.raises(DatasetError, match="observations hold nan or infinity"):
+        train_world_model(TINY_MODEL, tmp_path / "run")
+
+
+def test_acting_filters_what_training_filtered():
+    model, policy, observations = model_and_batch()
+    acting = LatentPolicy(model, policy, sample_state=False)
+    actions = [torch.zeros(4, 6)]
+    for seen in observations.states:
+        actions.append(torch.from_numpy(acting(seen.numpy(), {})))
+    filtered = filter_states(
+        model.rssm, model.embed(observations), torch.stack(actions[:-1]), torch.zeros(6, 4, 4)
+    )
+    torch.testing.assert_close(policy.mode(filtered.states.features[-1]), actions[-1])
+    acting.reset()
+    first = torch.from_numpy(acting(observations.states[0].numpy(), {}))
+    torch.testing.assert_close(first, actions[1])
+    acting.reset()
+    one = acting(observations.states[0, 2].numpy(), {})
+    np.testing.assert_allclose(one, actions[1][2], atol=1e-6)
+
+
+def test_all_objectives_train(world_model, tmp_path):
+    for name, config in variants(TINY).items():
+        imitate(config, world_model, tmp_path / name)
+        assert (tmp_path / name / imitation.WEIGHTS_FILE).is_file()
+
+
+@pytest.mark.slow
+def test_actions_are_inferred_better_than_by_nothing(tmp_path):
+    optimizer = dataclasses.replace(FEW, steps=600, batch_size=16, learning_rate=3e-3, log_every=100)
+    net = dataclasses.replace(QUICK, deter=32, stoch=8, hidden=(32, 32))
+    config = WorldModelTraining(dataset=SMALL, model=net, length=20, optimizer=optimizer)
+    train_world_model(config, tmp_path / "world")
+    errors = {}
+    imitate(
+        dataclasses.replace(TINY, demos=1, length=20, hidden=(32, 32), optimizer=optimizer),
+        tmp_path / "world" / "model",
+        tmp_path / "policy",
+        on_step=lambda step, metrics: errors.update({step: metrics["action_error"]}),
+    )
+    store = train.open_episodes(SMALL, "state", 64)
+    nothing = float(np.square(store.actions[: store.lengths[0]]).mean())
+    assert errors[600] < 0.5 * nothing, (errors, nothing)
