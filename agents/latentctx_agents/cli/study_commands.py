@@ -157,6 +157,42 @@ def inverse_dynamics(words: list[str]) -> None:
     print(f"results: {file}")
 
 
+def aime(words: list[str]) -> None:
+    """Run or resume cells of the study of AIME."""
+    from latentctx_agents.plots import label_of
+    from latentctx_agents.results import read_results
+    from latentctx_agents.studies.aime import run_study
+    from latentctx_agents.studies.aime_grid import PRESETS, AimeGrid, AimeStudyConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class Aime:
+        """Imitation from observation by a world model of the body, and what it is compared with (AIME)."""
+
+        grid: Annotated[AimeGrid, tyro.conf.arg(name="")] = field(default_factory=AimeGrid)
+        config: Annotated[AimeStudyConfig, tyro.conf.arg(name="")] = field(default_factory=AimeStudyConfig)
+        out: Path | None = None  # run folder; by default runs/aime/<body>-<preset>
+        workers: int | None = None  # processes; by default one a core
+
+    arguments = tyro.extras.overridable_config_cli(
+        {name: (text, Aime(config=preset)) for name, (text, preset) in PRESETS.items()},
+        args=words,
+        prog="latentctx study aime",
+    )
+    config = arguments.config
+    out = arguments.out or Path("runs/aime") / f"{config.body}-{config.preset}"
+    file = run_study(config, arguments.grid, out, workers=arguments.workers)
+    table = Table(
+        "experience", "shown", "observed", "method", "demos", "seed", "of the demonstrations' return"
+    )
+    for row in read_results([file]):
+        if row["metric"] == "expert_share":
+            setting = row["setting"]
+            cells = (setting["set"], setting["task"], setting["observed"], label_of(row["method"]))
+            table.add_row(*cells, str(setting["demos"]), str(row["seed"]), f"{row['value']:.2f}")
+    Console().print(table)
+    print(f"results: {file}")
+
+
 def features_rl(words: list[str]) -> None:
     """Learn one hidden goal of the point mass with PPO."""
     import torch
@@ -226,6 +262,7 @@ STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
     "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),
     "inverse-dynamics": (inverse_dynamics, "arXiv 2305.16985: objectives and baselines on hidden contexts"),
+    "aime": (aime, "AIME: imitation from observation by a world model, on cheetah and walker"),
     "features-rl": (features_rl, "PPO on one hidden goal: frozen features, pixels, true positions"),
     "goal-rl": (goal_rl, "SAC with hindsight goals on a Meta-World task, from states or frozen features"),
     "theory": (theory, "arXiv 2305.16985's claims as toys: linear contexts, curves that are hard to draw"),

@@ -1,0 +1,90 @@
+"""The study of AIME runs, resumes and adds to one CSV, cell by cell."""
+
+import dataclasses
+
+import pytest
+
+from latentctx_agents.aime.baselines import BaselineConfig
+from latentctx_agents.aime.regression import RegressionConfig
+from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.results import read_results
+from latentctx_agents.studies.aime import run_study
+from latentctx_agents.studies.aime_grid import METHODS, PRESETS, AimeGrid, AimeStudyConfig
+from latentctx_agents.world_models.config import QUICK
+
+FEW = OptimizerConfig(
+    steps=4, batch_size=4, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0, log_every=2
+)
+
+
+@pytest.fixture
+def tiny():
+    quick = AimeStudyConfig()
+    fit = RegressionConfig(batch_size=16, least_epochs=0, least_steps=0, most_steps=10, check_every=5)
+    return dataclasses.replace(
+        quick,
+        world_model=dataclasses.replace(
+            quick.world_model,
+            model=dataclasses.replace(QUICK, deter=8, stoch=2, hidden=(8, 8)),
+            length=5,
+            optimizer=FEW,
+        ),
+        imitation=dataclasses.replace(quick.imitation, hidden=(8, 8), length=5, optimizer=FEW),
+        baselines=BaselineConfig(body=fit, demonstrations=fit),
+        episodes=2,
+    )
+
+
+def test_what_is_known_of_the_body_is_learned_once_and_cloning_knows_nothing():
+    grid = AimeGrid(sets=("random", "mix"), methods=METHODS, observed=("state",), seeds=(0,))
+    arms = grid.arms("walker")
+    assert len(arms) == 2 * (len(METHODS) - 1) + 1
+    folders = {arm.knowledge for arm in arms if arm.method.startswith("aime")}
+    assert folders == {"world-model-random-state-seed0", "world-model-mix-state-seed0"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"methods": ("gail",)}, "methods are aime"),
+        ({"observed": ("mdp",)}, "observed are state"),
+        ({"demos": (0,)}, "start at 1"),
+    ],
+)
+def test_what_is_no_cell_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        AimeGrid(**wrong)
+
+
+def test_sets_and_tasks_of_another_body_are_refused():
+    with pytest.raises(ValueError, match="tasks of the walker are stand, walk, run; got flip"):
+        AimeGrid(tasks=("flip",)).arms("walker")
+    with pytest.raises(ValueError, match="sets of the cheetah are random"):
+        AimeGrid(sets=("mix",)).arms("cheetah")
+
+
+def test_presets_have_the_papers_model_for_each_body():
+    assert PRESETS["walker-paper"][1].world_model.model.stoch == 128
+    assert PRESETS["cheetah-paper"][1].world_model.model.stoch == 30
+    assert PRESETS["cheetah-paper"][1].preset == "paper"
+
+
+@pytest.mark.slow
+def test_the_study_grows_cell_by_cell_and_does_nothing_twice(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.setattr("latentctx_datasets.recipes.locomotion.EPISODES", 4)
+    first = AimeGrid(
+        sets=("random",), tasks=("stand",), observed=("position",), methods=("aime", "bco"), demos=(2,)
+    )
+    file = run_study(tiny, first, tmp_path / "run", workers=1)
+    rows = read_results([file])
+    shares = {row["method"]: row["value"] for row in rows if row["metric"] == "expert_share"}
+    assert shares.keys() == {"aime", "bco"} and all(0 < share < 1 for share in shares.values())
+    assert all(row["setting"]["preset"] == "custom" for row in rows)
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.safetensors")}
+    more = dataclasses.replace(first, methods=("aime", "aime_idm", "iidm", "behavior_cloning"))
+    again = read_results([run_study(tiny, more, tmp_path / "run", workers=1)])
+    assert {row["method"] for row in again} == {"aime", "bco", "aime_idm", "iidm", "behavior_cloning"}
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    kept = [row["value"] for row in again if row["method"] in ("aime", "bco")]
+    assert kept == [row["value"] for row in rows]
