@@ -60,6 +60,7 @@ class DemonstratorConfig:
     task: tyro.conf.Positional[str]  # such as cheetah-run
     decisions: int = 10_000_000  # in all environments together
     num_envs: int = 128
+    episode_steps: int = 500  # decisions of an episode in training; shorter ones begin more often
     horizon: int = 64  # decisions of each environment between two updates
     batch_size: int = 1024
     epochs: int = 8
@@ -87,8 +88,11 @@ class DemonstratorConfig:
         """Refuse what cannot be trained."""
         if self.task not in ENV_IDS:
             raise ValueError(f"task must be one of {', '.join(ENV_IDS)}; got {self.task!r}.")
-        if min(self.decisions, self.num_envs, self.horizon, self.batch_size, self.snapshots) < 1:
-            raise ValueError("decisions, num_envs, horizon, batch_size and snapshots start at 1.")
+        counts = (self.decisions, self.num_envs, self.horizon, self.batch_size, self.snapshots)
+        if min(*counts, self.episode_steps) < 1:
+            raise ValueError(
+                "decisions, num_envs, episode_steps, horizon, batch_size and snapshots start at 1."
+            )
         if self.phase and not self.task.startswith("cheetah"):
             raise ValueError(f"phase is of the cheetah's trunk; {self.task} has no angle that grows.")
 
@@ -124,7 +128,8 @@ def make_training_env(config: DemonstratorConfig) -> VecNormalize:
         ENV_IDS[config.task],
         num_envs=config.num_envs,
         autoreset_mode="SameStep",
-        **{**ENV_KWARGS, "reward_mode": "sum"},  # of every control step: the smoother signal
+        # the reward of every control step is the smoother signal
+        **{**ENV_KWARGS, "reward_mode": "sum", "max_episode_steps": config.episode_steps},
     )
     venv = VecMonitor(to_sb3(env))
     venv.seed(config.seed)

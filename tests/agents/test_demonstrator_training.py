@@ -184,6 +184,16 @@ def test_the_last_observation_of_an_episode_has_its_phase_too():
     venv.close()
 
 
+def test_shorter_episodes_begin_more_often_and_are_cut_off_not_over():
+    venv = demonstrators.make_training_env(dataclasses.replace(TINY, episode_steps=5))
+    venv.reset()
+    for step in range(5):
+        _, _, dones, infos = venv.step(np.zeros((venv.num_envs, 6), np.float32))
+        assert dones.all() == (step == 4)
+    assert all(info["TimeLimit.truncated"] for info in infos)
+    venv.close()
+
+
 def test_a_switch_stands_in_the_command_without_a_value():
     config = DemonstratorConfig(task="cheetah-flip", phase=True, overspeed=1.0)
     assert demonstrators.command(config) == (

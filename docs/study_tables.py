@@ -1,0 +1,160 @@
+"""The tables of the study of arXiv 2305.16985, from agents/results/inverse_dynamics; `docs/tables.py` writes them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentctx_agents.plots import LABELS
+from latentctx_agents.representations import OBJECTIVES
+from latentctx_agents.results import read_results
+from latentctx_agents.stats import bootstrap_share_interval, iqm
+
+RESULTS = Path(__file__).parents[1] / "agents" / "results" / "inverse_dynamics"
+DEFAULT = {"n_step": 1, "goal_visible": False, "pretrain_dataset": None}
+LARGEST = 1000  # contexts to pretrain on
+
+# The paper's success, digitised from its figures, with its largest pretraining set: world -> demonstrations -> method
+PAPER: dict[str, dict[int, dict[str, float]]] = {
+    "point-mass": {
+        1: {"inverse_dynamics": 0.21, "behavior_cloning": 0.05, "implicit_forward_dynamics": 0.05,
+            "explicit_forward_dynamics": 0.07, "static_contrastive": 0.06, "scratch": 0.05, "states": 0.08},
+        2: {"inverse_dynamics": 0.72, "behavior_cloning": 0.25, "implicit_forward_dynamics": 0.48,
+            "explicit_forward_dynamics": 0.20, "static_contrastive": 0.52, "scratch": 0.24, "states": 0.62,
+            "expert": 0.88},
+        5: {"inverse_dynamics": 0.85, "behavior_cloning": 0.78, "implicit_forward_dynamics": 0.80,
+            "explicit_forward_dynamics": 0.51, "static_contrastive": 0.82, "scratch": 0.76, "states": 0.85},
+        10: {"inverse_dynamics": 0.86, "behavior_cloning": 0.84, "implicit_forward_dynamics": 0.85,
+             "explicit_forward_dynamics": 0.61, "static_contrastive": 0.84, "scratch": 0.78, "states": 0.86},
+    },
+    "pick-place": {
+        5: {"inverse_dynamics": 0.83, "behavior_cloning": 0.75, "implicit_forward_dynamics": 0.80,
+            "explicit_forward_dynamics": 0.80, "static_contrastive": 0.19, "scratch": 0.51, "states": 0.77},
+    },
+    "door": {
+        10: {"inverse_dynamics": 0.74, "behavior_cloning": 0.59, "scratch": 0.39, "states": 0.90},
+    },
+}  # fmt: skip
+
+
+def rows_of(world: str) -> list[dict[str, Any]]:
+    """All measurements of a world."""
+    return read_results(sorted((RESULTS / world).glob("*.csv")))
+
+
+def chosen(rows: Sequence[dict[str, Any]], metric: str, method: str, **setting: Any) -> list[dict[str, Any]]:
+    """The rows of a metric and a method in a setting; what is not said is the default."""
+    wanted = {**DEFAULT, **setting}
+    if method in ("states", "expert"):
+        wanted.pop("goal_visible")
+    if method == "expert":
+        wanted.pop("demos", None)
+    if method not in OBJECTIVES:
+        wanted.pop("n_step")
+        wanted.pop("pretrain_dataset")
+        wanted.pop("pretrain", None)
+    return [
+        row
+        for row in rows
+        if row["metric"] == metric
+        and row["method"] == method
+        and all(row["setting"].get(name) == value for name, value in wanted.items())
+    ]
+
+
+def by_seed(rows: Sequence[dict[str, Any]]) -> list[float]:
+    """Mean over goals, for each seed in order."""
+    seeds = sorted({row["seed"] for row in rows})
+    return [float(np.mean([row["value"] for row in rows if row["seed"] == seed])) for seed in seeds]
+
+
+def study_table(world: str, demos: int, **setting: Any) -> str:
+    """Every method in the study's main setting of a world, beside the paper."""
+    rows = rows_of(world)
+    head = "| method | success | 95 % interval | IQM | each seed | paper | loss on held-out demonstrations | position unexplained |"
+    lines = [head, "|" + "---|" * 8]
+    for method, label in LABELS.items():
+        found = chosen(rows, "success", method, demos=demos, **setting)
+        if not found:
+            continue
+        values = np.array([row["value"] for row in found])
+        low, high = bootstrap_share_interval(values, found[0]["setting"]["episodes"])
+        paper = PAPER.get(world, {}).get(demos, {}).get(method)
+        held_out = chosen(rows, "clone_loss_held_out", method, demos=demos, **setting)
+        probe = chosen(rows, "position_unexplained", method, **setting)
+        cells = [
+            label,
+            f"{values.mean():.2f}",
+            f"[{low:.2f}, {high:.2f}]",
+            f"{iqm(values):.2f}",
+            ", ".join(f"{value:.2f}" for value in by_seed(found)),
+            "" if paper is None else f"{paper:.2f}",
+            f"{np.mean([row['value'] for row in held_out]):.3f}" if held_out else "",
+            f"{np.mean([row['value'] for row in probe]):.2g}" if probe else "",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _facts(rows, demos)])
+
+
+def _facts(rows: Sequence[dict[str, Any]], demos: int) -> str:
+    first = next(row for row in rows if row["setting"].get("demos") == demos)
+    seeds = len({row["seed"] for row in rows})
+    counts = f"{demos} demonstrations, {first['setting']['episodes']} episodes a goal, 5 goals, {seeds} seeds"
+    return f"{counts}; {first['hardware']}; commit {first['commit']}."
+
+
+def demos_table(world: str) -> str:
+    """Success by number of demonstrations, the paper's in brackets."""
+    rows = rows_of(world)
+    counts = sorted({row["setting"]["demos"] for row in rows if row["setting"].get("demos")})
+    lines = ["| method | " + " | ".join(map(str, counts)) + " |", "|" + "---|" * (1 + len(counts))]
+    for method, label in LABELS.items():
+        cells = []
+        for count in counts:
+            found = chosen(rows, "success", method, demos=count)
+            paper = PAPER.get(world, {}).get(count, {}).get(method)
+            beside = "" if paper is None else f" ({paper:.2f})"
+            cells.append(f"{np.mean(by_seed(found)):.2f}{beside}" if found and method != "expert" else "")
+        if any(cells):
+            lines.append(f"| {label} | {' | '.join(cells)} |")
+    seeds = len({row["seed"] for row in rows})
+    return "\n".join([*lines, "", f"Columns are demonstrations; {seeds} seeds; {rows[0]['hardware']}."])
+
+
+def visible_table(world: str, demos: int) -> str:
+    """Success with the goal hidden and with the goal in the frames."""
+    rows = rows_of(world)
+    lines = [
+        "| method | goal hidden | 95 % interval | goal visible | 95 % interval |",
+        "|---|---|---|---|---|",
+    ]
+    for method, label in LABELS.items():
+        cells = []
+        for visible in (False, True):
+            found = chosen(rows, "success", method, demos=demos, goal_visible=visible)
+            if not found or method in ("states", "expert"):
+                break
+            values = np.array([row["value"] for row in found])
+            low, high = bootstrap_share_interval(values, found[0]["setting"]["episodes"])
+            cells += [f"{values.mean():.2f}", f"[{low:.2f}, {high:.2f}]"]
+        if len(cells) == 4:
+            lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _facts(rows, demos)])
+
+
+def features_table(world: str) -> str:
+    """How much of one representation is not explained by another, mean over seeds."""
+    rows = [row for row in rows_of(world) if row["metric"] == "features_unexplained"]
+    names = [name for name in LABELS if any(row["method"] == name for row in rows)]
+    lines = ["| from | " + " | ".join(LABELS[name] for name in names) + " |", "|" + "---|" * (1 + len(names))]
+    for method in names:
+        cells = []
+        for other in names:
+            found = [
+                row["value"] for row in rows if row["method"] == method and row["setting"]["of"] == other
+            ]
+            cells.append(f"{np.mean(found):.2f}" if found else "")
+        lines.append(f"| {LABELS[method]} | {' | '.join(cells)} |")
+    note = "Share of the variance of the column's features that a linear-output network on the row's does not explain"
+    return "\n".join([*lines, "", f"{note}; {len({row['seed'] for row in rows})} seeds."])
