@@ -17,14 +17,14 @@ from harness import Comparison, as_json, compare, run
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
-from latentctx_agents.nets.gaussian import tanh_log_prob
-from latentctx_agents.world_models.config import QUICK, RSSM, WorldModelConfig
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.model import Observations, WorldModel
-from latentctx_agents.world_models.sensors import Sensors
+from latentctx_envs.encoders.latent.config import QUICK, RSSM, WorldModelConfig
+from latentctx_envs.encoders.latent.gaussian import tanh_log_prob
+from latentctx_envs.encoders.latent.sensors import Sensors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "agents"))
-import naive_world_model  # noqa: E402
+import naive_world_model
 
 TIME = 50
 SIZES: dict[str, tuple[WorldModelConfig, int]] = {"QUICK": (QUICK, 16), "full": (RSSM, 50)}

@@ -62,7 +62,9 @@ class SequenceSampler:
         self._rng = rng
         self._batch_size, self._length = batch_size, length
         if pixels and not isinstance(store, PixelStore):
-            raise ValueError("a store of states has no frames: pass pixels=False, or open it with open_store.")
+            raise ValueError(
+                "a store of states has no frames: pass pixels=False, or open it with open_store."
+            )
         self._frames = np.asarray(store.frames) if isinstance(store, PixelStore) and pixels else None
         self._observations, self._actions = np.asarray(store.observations), np.asarray(store.actions)
         self._rewards = np.asarray(store.rewards)

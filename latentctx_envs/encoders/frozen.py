@@ -40,11 +40,14 @@ class FrozenEncoder:
         return spaces.Box(low, high, (self.module.features_dim,), np.float32)
 
     def check_space(self, space: spaces.Space[Any], who: str) -> None:
-        """Refuse an observation space whose frames this encoder cannot take.
+        """Refuse an observation space that this encoder cannot take.
 
         Raises:
-            ValueError: not uint8 pixels, or of another size.
+            ValueError: not uint8 pixels (or the vectors that a filter takes), or of another size.
         """
+        if len(self.module.input_shape) == 1:
+            self._check_vector_space(space, who)
+            return
         if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
             raise ValueError(
                 f"{who} needs pixels; this env's observation is {space}. Make it with observation='pixels'."
@@ -54,6 +57,15 @@ class FrozenEncoder:
             raise ValueError(
                 f"{who}: the encoder takes {height}x{width} frames, this env gives {space.shape}. "
                 f"Make it with image_size=({height}, {width})."
+            )
+
+    def _check_vector_space(self, space: spaces.Space[Any], who: str) -> None:
+        fits = isinstance(space, spaces.Box) and space.dtype == np.float32
+        if not fits or space.shape != self.module.input_shape:
+            observed, (width,) = self.module.config.observed, self.module.input_shape
+            raise ValueError(
+                f"{who}: the encoder takes vectors of {width} numbers, this env's observation is {space}. Make it with "
+                f"observation={observed!r}."
             )
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:

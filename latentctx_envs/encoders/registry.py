@@ -4,9 +4,14 @@ from pathlib import Path
 
 from latentctx_envs.encoders.base import CONFIG_FILE, Encoder, read_config
 from latentctx_envs.encoders.convnet import ConvNet
+from latentctx_envs.encoders.latent.encoder import LatentEncoder
 from latentctx_envs.encoders.resnet import ResNet18
 
-CLASSES: dict[str, type[Encoder]] = {"ConvNet": ConvNet, "ResNet18": ResNet18}
+CLASSES: dict[str, type[Encoder]] = {
+    "ConvNet": ConvNet,
+    "LatentEncoder": LatentEncoder,
+    "ResNet18": ResNet18,
+}
 ZOO = Path(__file__).parent / "zoo"
 
 

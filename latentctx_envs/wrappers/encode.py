@@ -6,35 +6,57 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from latentctx_envs.encoders import Encoder, FrozenEncoder
-from latentctx_envs.wrappers.features import encode_one, encoded_space
+from latentctx_envs.encoders import Encoder
+from latentctx_envs.wrappers.features import Transform
 
 
-class EncodeObservation(gym.ObservationWrapper[Any, np.ndarray, Any], gym.utils.RecordConstructorArgs):
-    """Replace pixels by the features of a frozen encoder; terminal observations are encoded as well.
+class EncodeObservation(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Replace what is seen by the features of a frozen encoder; terminal observations are encoded as well.
 
     With a string (directory, zoo name, hub id) the wrapped environment's spec serialises and rebuilds; a module works
-    too, but then `spec.to_json()` refuses.
+    too, but then `spec.to_json()` refuses. An encoder that filters (a world model's) begins anew with each episode and is
+    told the actions.
 
     Args:
         env: an environment whose observation is uint8 pixels, or a Dict with "pixels" (or of a goal environment,
-            whose "observation" is encoded).
+            whose "observation" is encoded); for a filter of vectors the vector that it takes, in a Dict by its name.
         encoder: the encoder or its name.
         device: torch device.
 
     Raises:
-        ValueError: the environment shows no pixels, or of a size the encoder does not take.
+        ValueError: the environment does not show what the encoder takes, or not of its size.
     """
 
-    def __init__(
-        self, env: gym.Env[Any, np.ndarray], encoder: str | Path | Encoder, device: str = "cpu"
-    ) -> None:
+    def __init__(self, env: gym.Env[Any, Any], encoder: str | Path | Encoder, device: str = "cpu") -> None:
         name = str(encoder) if isinstance(encoder, Path) else encoder
         gym.utils.RecordConstructorArgs.__init__(self, _disable_deepcopy=True, encoder=name, device=device)
-        gym.ObservationWrapper.__init__(self, env)
-        self.encoder = FrozenEncoder(encoder, device=device)
-        self.observation_space = encoded_space(env.observation_space, self.encoder, "EncodeObservation")
+        gym.Wrapper.__init__(self, env)
+        self._transform = Transform(
+            encoder, env.observation_space, env.action_space, count=1, who="EncodeObservation", device=device
+        )
+        self.encoder = self._transform.encoder
+        self.observation_space = self._transform.space
 
-    def observation(self, observation: Any) -> Any:
-        """The features of one observation."""
-        return encode_one(observation, self.encoder)
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Reset the environment and encode what it shows."""
+        observation, info = self.env.reset(**kwargs)
+        return _single(self._transform.reset(_batch(observation))), info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Step the environment and encode what it shows."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        encoded = _single(self._transform.step(_batch(observation), np.asarray(action)[None]))
+        return encoded, reward, terminated, truncated, info
+
+
+def _batch(observation: Any) -> Any:
+    """A batch of one; what is not encoded comes along."""
+    if isinstance(observation, dict):
+        return {name: np.asarray(part)[None] for name, part in observation.items()}
+    return np.asarray(observation)[None]
+
+
+def _single(batch: Any) -> Any:
+    if isinstance(batch, dict):
+        return {name: part[0] for name, part in batch.items()}
+    return batch[0]

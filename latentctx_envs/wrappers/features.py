@@ -1,66 +1,122 @@
 """Spaces and values of encoded observations, side by side for all wrappers."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from latentctx_envs.encoders import FrozenEncoder
+from latentctx_envs.encoders import Encoder, FrozenEncoder
+from latentctx_envs.encoders.latent.encoder import LatentEncoder
+from latentctx_envs.encoders.latent.streams import Streams
 
 PIXELS, FEATURES = "pixels", "features"
 GOAL_OBSERVATION = "observation"  # of a goal environment; its goals stay what they are, and so do its rewards
 
 
-def encoded_space(space: spaces.Space[Any], encoder: FrozenEncoder, who: str) -> spaces.Space[Any]:
-    """The observation space after encoding: Box -> Box; in a Dict "pixels" becomes "features".
+class Transform:
+    """What a wrapper does to the observations of N environments: encode each, or follow each with a filter.
 
-    Of a goal environment "observation" is encoded, under the same name.
+    Args:
+        encoder: an Encoder, a directory, a zoo name or a hub id.
+        space: of one environment's observations.
+        action_space: of one environment's actions, which a filter follows.
+        count: N.
+        who: the wrapper's name, for its refusals.
+        device: torch device.
 
     Raises:
-        ValueError: the space holds no pixels that the encoder takes.
+        ValueError: no such encoder, or one that does not take these observations or actions.
     """
-    if isinstance(space, spaces.Dict) and _pixel_key(space.spaces) in space.spaces:
-        seen = _pixel_key(space.spaces)
-        encoder.check_space(space[seen], who)
-        return spaces.Dict(_replaced(space.spaces, seen, encoder.space))
-    encoder.check_space(space, who)
-    return encoder.space
 
+    def __init__(
+        self,
+        encoder: str | Path | Encoder,
+        space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        *,
+        count: int,
+        who: str,
+        device: str = "cpu",
+    ) -> None:
+        self.encoder = FrozenEncoder(encoder, device=device)
+        module = self.encoder.module
+        self._kind = module.config.observed if isinstance(module, LatentEncoder) else PIXELS
+        self.space = self._encoded_space(space, who)
+        self._streams: Streams | None = None
+        if isinstance(module, LatentEncoder):
+            self._streams = Streams(module, count, action_space, device=device)
+        self._last = np.zeros((count, module.features_dim), np.float32)
 
-def encode_batch(observation: Any, encoder: FrozenEncoder) -> Any:
-    """The encoded form of a batch of observations (an array, or a dict with "pixels")."""
-    if isinstance(observation, dict):
-        seen = _pixel_key(observation)
-        return _replaced(observation, seen, encoder.encode(observation[seen]))
-    return encoder.encode(observation)
+    def _encoded_space(self, space: spaces.Space[Any], who: str) -> spaces.Space[Any]:
+        """Box -> Box; in a Dict what is encoded becomes "features", or stays "observation" beside its goals."""
+        if isinstance(space, spaces.Dict) and self._key(space.spaces) in space.spaces:
+            seen = self._key(space.spaces)
+            self.encoder.check_space(space[seen], who)
+            return spaces.Dict(self._replaced(space.spaces, self.encoder.space))
+        self.encoder.check_space(space, who)
+        return self.encoder.space
 
+    def reset(self, observation: Any, rows: np.ndarray | None = None) -> Any:
+        """The encoded form of a batch of N observations, of which those in `rows` (all) begin an episode."""
+        fresh = np.ones(len(self._last), bool)
+        if rows is not None:
+            fresh[:] = False
+            fresh[rows] = True
+        return self._encode(observation, fresh, np.zeros_like(fresh), None)
 
-def encode_many(observations: Sequence[Any], encoder: FrozenEncoder) -> list[Any]:
-    """The encoded forms of separate observations, in one forward pass."""
-    if not observations:
-        return []
-    if not isinstance(observations[0], dict):
-        return list(encoder.encode(np.stack(observations)))
-    seen = _pixel_key(observations[0])
-    features = encoder.encode(np.stack([observation[seen] for observation in observations]))
-    return [_replaced(one, seen, row) for one, row in zip(observations, features, strict=True)]
+    def step(self, observation: Any, actions: np.ndarray, fresh: np.ndarray | None = None) -> Any:
+        """The encoded form of a batch of N observations after a step.
 
+        Args:
+            observation: what the environments show.
+            actions: that led there, (N, a).
+            fresh: bool (N,), whose observation begins an episode instead; none by default.
+        """
+        begins = np.zeros(len(self._last), bool) if fresh is None else np.asarray(fresh, bool)
+        return self._encode(observation, begins, ~begins, actions)
 
-def encode_one(observation: Any, encoder: FrozenEncoder) -> Any:
-    """The encoded form of a single observation."""
-    if isinstance(observation, dict):
-        seen = _pixel_key(observation)
-        return _replaced(observation, seen, encoder.encode(observation[seen][None])[0])
-    return encoder.encode(np.asarray(observation)[None])[0]
+    def ends(self, observations: Sequence[Any], actions: np.ndarray, rows: Sequence[int]) -> list[Any]:
+        """The encoded forms of the last observations of some environments' episodes, in one forward pass."""
+        if not observations:
+            return []
+        seen = np.stack([self._seen(one) for one in observations])
+        if self._streams is None:
+            features = self.encoder.encode(seen)
+        else:
+            features = self._streams.follow(seen, np.asarray(actions)[list(rows)], np.asarray(rows))
+        return [
+            self._replaced(one, row) if isinstance(one, dict) else row
+            for one, row in zip(observations, features, strict=True)
+        ]
 
+    def _encode(
+        self, observation: Any, fresh: np.ndarray, moved: np.ndarray, actions: np.ndarray | None
+    ) -> Any:
+        seen = self._seen(observation)
+        if self._streams is None:
+            features = self.encoder.encode(seen)
+        else:
+            features = self._last.copy()
+            begun, on = np.flatnonzero(fresh), np.flatnonzero(moved)
+            if len(begun):
+                features[begun] = self._streams.begin(seen[begun], begun)
+            if len(on) and actions is not None:
+                features[on] = self._streams.follow(seen[on], np.asarray(actions)[on], on)
+            self._last = features.copy()
+        return self._replaced(observation, features) if isinstance(observation, dict) else features
 
-def _pixel_key(parts: Mapping[str, Any]) -> str:
-    return PIXELS if PIXELS in parts else GOAL_OBSERVATION
+    def _seen(self, observation: Any) -> Any:
+        return observation[self._key(observation)] if isinstance(observation, dict) else observation
 
+    def _key(self, parts: Mapping[str, Any]) -> str:
+        return self._kind if self._kind in parts else GOAL_OBSERVATION
 
-def _replaced(parts: Mapping[str, Any], seen: str, features: Any) -> dict[str, Any]:
-    """The parts with pixels replaced by features."""
-    return {
-        (FEATURES if key == PIXELS else key): features if key == seen else part for key, part in parts.items()
-    }
+    def _replaced(self, parts: Mapping[str, Any], features: Any) -> dict[str, Any]:
+        """The parts with what is encoded replaced by its features."""
+        seen = self._key(parts)
+        name = GOAL_OBSERVATION if seen == GOAL_OBSERVATION else FEATURES
+        return {
+            (name if key == seen else key): features if key == seen else part for key, part in parts.items()
+        }

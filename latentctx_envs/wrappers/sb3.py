@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from latentctx_envs.encoders import Encoder, load_encoder
-from latentctx_envs.encoders.frozen import FrozenEncoder
 from latentctx_envs.extras import require
-from latentctx_envs.wrappers.features import encode_batch, encode_many, encoded_space
+from latentctx_envs.wrappers.features import Transform
 
 require("stable_baselines3", "agents")
 
@@ -31,7 +30,8 @@ class VecEncodeObservation(VecEnvWrapper):
     """`EncodeObservation` for an SB3 VecEnv: one forward pass for all, `terminal_observation` encoded too.
 
     Args:
-        venv: a VecEnv whose observation is uint8 pixels (height, width, 3), or a Dict with "pixels".
+        venv: a VecEnv whose observation the encoder takes: uint8 pixels (height, width, 3), a Dict with "pixels", or what
+            a filter takes.
         encoder: the encoder, a directory, a zoo name or a hub id.
         device: torch device.
 
@@ -40,22 +40,38 @@ class VecEncodeObservation(VecEnvWrapper):
     """
 
     def __init__(self, venv: VecEnv, encoder: str | Path | Encoder, device: str = "cpu") -> None:
-        self.encoder = FrozenEncoder(encoder, device=device)
-        space = encoded_space(venv.observation_space, self.encoder, "VecEncodeObservation")
-        super().__init__(venv, observation_space=space)
+        self._transform = Transform(
+            encoder,
+            venv.observation_space,
+            venv.action_space,
+            count=venv.num_envs,
+            who="VecEncodeObservation",
+            device=device,
+        )
+        self.encoder = self._transform.encoder
+        self._actions: np.ndarray | None = None
+        super().__init__(venv, observation_space=self._transform.space)
 
     def reset(self) -> Any:
         """Reset the environments and encode what they show."""
-        return encode_batch(self.venv.reset(), self.encoder)
+        return self._transform.reset(self.venv.reset())
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Begin a step; a filter is told its actions."""
+        self._actions = np.array(actions)
+        super().step_async(actions)
 
     def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Finish the step and encode what the environments show."""
         observation, reward, done, infos = self.venv.step_wait()
-        ended = [info for info in infos if "terminal_observation" in info]
-        terminal = encode_many([info["terminal_observation"] for info in ended], self.encoder)
-        for info, features in zip(ended, terminal, strict=True):
-            info["terminal_observation"] = features
-        return encode_batch(observation, self.encoder), reward, done, infos
+        assert self._actions is not None
+        rows = [index for index, info in enumerate(infos) if "terminal_observation" in info]
+        last = self._transform.ends(
+            [infos[index]["terminal_observation"] for index in rows], self._actions, rows
+        )
+        for index, features in zip(rows, last, strict=True):
+            infos[index]["terminal_observation"] = features
+        return self._transform.step(observation, self._actions, done), reward, done, infos
 
 
 class EncoderExtractor(BaseFeaturesExtractor):

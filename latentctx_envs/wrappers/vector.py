@@ -5,22 +5,23 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from latentctx_envs.encoders import Encoder, FrozenEncoder
-from latentctx_envs.wrappers.features import encode_batch, encode_many, encoded_space
+from latentctx_envs.encoders import Encoder
+from latentctx_envs.wrappers.features import Transform
 
 
 class VectorEncodeObservation(gym.vector.VectorWrapper):
     """The vector twin of `EncodeObservation`, for every autoreset mode; `infos["final_obs"]` is encoded too.
 
     Args:
-        env: a vector environment whose observations are uint8 pixels, or a Dict with "pixels".
+        env: a vector environment whose observations the encoder takes, as for `EncodeObservation`.
         encoder: the encoder, a directory, a zoo name or a hub id.
         device: torch device.
 
     Raises:
-        ValueError: the environments show no pixels, or of a size the encoder does not take.
+        ValueError: the environments do not show what the encoder takes, or not of its size.
     """
 
     def __init__(
@@ -30,29 +31,44 @@ class VectorEncodeObservation(gym.vector.VectorWrapper):
         device: str = "cpu",
     ) -> None:
         super().__init__(env)
-        self.encoder = FrozenEncoder(encoder, device=device)
-        self.single_observation_space = encoded_space(
-            env.single_observation_space, self.encoder, "VectorEncodeObservation"
+        self._transform = Transform(
+            encoder,
+            env.single_observation_space,
+            env.single_action_space,
+            count=env.num_envs,
+            who="VectorEncodeObservation",
+            device=device,
         )
+        self.encoder = self._transform.encoder
+        self.single_observation_space = self._transform.space
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+        self._ended = np.zeros(env.num_envs, bool)  # whose next observation begins an episode
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:  # type: ignore[override]
-        """Reset the environments and encode what they show."""
+        """Reset the environments (those of `options["reset_mask"]`, if there is one) and encode what they show."""
         observation, info = self.env.reset(**kwargs)
-        return encode_batch(observation, self.encoder), info
+        mask = (kwargs.get("options") or {}).get("reset_mask")
+        rows = None if mask is None else np.flatnonzero(mask)
+        self._ended[slice(None) if rows is None else rows] = False
+        return self._transform.reset(observation, rows), info
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Step the environments and encode what they show, final observations included."""
         observation, reward, terminated, truncated, info = self.env.step(actions)
+        ended = np.asarray(terminated) | np.asarray(truncated)
+        mode = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        fresh = {AutoresetMode.NEXT_STEP: self._ended, AutoresetMode.SAME_STEP: ended}.get(mode)
         if "final_obs" in info:
-            info["final_obs"] = self._encode_final(info["final_obs"])
-        return encode_batch(observation, self.encoder), reward, terminated, truncated, info
+            info["final_obs"] = self._encode_final(info["final_obs"], actions)
+        encoded = self._transform.step(observation, actions, fresh)
+        self._ended = ended
+        return encoded, reward, terminated, truncated, info
 
-    def _encode_final(self, final: np.ndarray) -> np.ndarray:
-        ended = [index for index, observation in enumerate(final) if observation is not None]
+    def _encode_final(self, final: np.ndarray, actions: Any) -> np.ndarray:
+        rows = [index for index, observation in enumerate(final) if observation is not None]
         encoded = np.full(len(final), None, dtype=object)
         for index, features in zip(
-            ended, encode_many([final[index] for index in ended], self.encoder), strict=True
+            rows, self._transform.ends([final[index] for index in rows], actions, rows), strict=True
         ):
             encoded[index] = features
         return encoded

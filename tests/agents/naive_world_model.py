@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal, TransformedDistribution, kl_divergence
 from torch.distributions.transforms import TanhTransform
 
-from latentctx_agents.nets.gaussian import GaussianMLP, TwinLinear
 from latentctx_agents.world_models.model import Observations, WorldModel
+from latentctx_envs.encoders.latent.gaussian import GaussianMLP, TwinLinear
 
 
 def gaussian(head: GaussianMLP, inputs: Tensor) -> Normal:

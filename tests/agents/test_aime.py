@@ -16,14 +16,14 @@ from latentctx_agents.aime.inference import idm_loss, imitation_loss, infer_acti
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.world_models import train
-from latentctx_agents.world_models.config import QUICK
 from latentctx_agents.world_models.evidence import evidence_of
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel
-from latentctx_agents.world_models.rssm import filter_states
-from latentctx_agents.world_models.sensors import Sensors
 from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
 from latentctx_datasets import DatasetError
+from latentctx_envs.encoders.latent.config import QUICK
+from latentctx_envs.encoders.latent.rssm import filter_states
+from latentctx_envs.encoders.latent.sensors import Sensors
 
 SMALL = "latentctx/point-mass/expert-small-v0"
 NET = dataclasses.replace(QUICK, deter=16, stoch=4, hidden=(12, 12))

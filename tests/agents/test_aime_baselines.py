@@ -11,8 +11,8 @@ from latentctx_agents.aime import baselines
 from latentctx_agents.aime.baselines import BaselineConfig
 from latentctx_agents.aime.regression import RegressionConfig, fit, held_out_error, split
 from latentctx_agents.aime.stacked import Seen, Stacked, StackPolicy, stack_of, transitions_of
-from latentctx_agents.world_models.sensors import Sensors
 from latentctx_datasets import open_states
+from latentctx_envs.encoders.latent.sensors import Sensors
 
 SMALL = "latentctx/point-mass/expert-small-v0"
 FAST = RegressionConfig(batch_size=64, least_epochs=0, least_steps=0, most_steps=600, check_every=100)

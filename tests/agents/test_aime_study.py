@@ -10,7 +10,7 @@ from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.results import read_results
 from latentctx_agents.studies.aime import run_study
 from latentctx_agents.studies.aime_grid import METHODS, PRESETS, AimeGrid, AimeStudyConfig
-from latentctx_agents.world_models.config import QUICK
+from latentctx_envs.encoders.latent.config import QUICK
 
 FEW = OptimizerConfig(
     steps=4, batch_size=4, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0, log_every=2

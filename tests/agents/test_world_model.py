@@ -9,8 +9,6 @@ import torch
 from torch.distributions import Independent, kl
 from torch.distributions import Normal as TorchNormal
 
-from latentctx_agents.nets.gaussian import Normal, kl_divergence
-from latentctx_agents.world_models.config import QUICK, RSSM, RSSMO, WorldModelConfig
 from latentctx_agents.world_models.evidence import (
     divergence,
     evidence_of,
@@ -19,8 +17,10 @@ from latentctx_agents.world_models.evidence import (
     probe_loss,
 )
 from latentctx_agents.world_models.model import Observations, WorldModel
-from latentctx_agents.world_models.rssm import filter_states
-from latentctx_agents.world_models.sensors import Sensors
+from latentctx_envs.encoders.latent.config import QUICK, RSSM, RSSMO, WorldModelConfig
+from latentctx_envs.encoders.latent.gaussian import Normal, kl_divergence
+from latentctx_envs.encoders.latent.rssm import filter_states
+from latentctx_envs.encoders.latent.sensors import Sensors
 
 SMALL = {"deter": 24, "stoch": 6}
 CONFIGS = {

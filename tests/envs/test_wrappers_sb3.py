@@ -58,7 +58,9 @@ def test_vec_wrapper_encodes_terminal_observations(tiny_encoder) -> None:
     assert ours[2].all()
     for raw_info, info in zip(plain[3], ours[3], strict=True):
         expected = FrozenEncoder(tiny_encoder).encode(raw_info["terminal_observation"][None])[0]
-        np.testing.assert_allclose(info["terminal_observation"], expected, atol=1e-5)
+        np.testing.assert_allclose(
+            info["terminal_observation"], expected, atol=1e-4
+        )  # of one frame or of many
         assert info["TimeLimit.truncated"]
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.world_models.model import Observations, WorldModel
-from latentctx_agents.world_models.rssm import State
-from latentctx_agents.world_models.sensors import PIXELS
+from latentctx_envs.encoders.latent.rssm import State
+from latentctx_envs.encoders.latent.sensors import PIXELS
 
 
 class LatentPolicy:

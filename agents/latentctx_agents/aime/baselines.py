@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from latentctx_agents.aime.regression import Fit, RegressionConfig, fit
 from latentctx_agents.aime.stacked import Seen, Stacked, StackPolicy, stack_of, transitions_of
-from latentctx_agents.world_models.sensors import Sensors
 from latentctx_datasets import StateStore
+from latentctx_envs.encoders.latent.sensors import Sensors
 
 CHUNK = 4096  # transitions labelled at once
 

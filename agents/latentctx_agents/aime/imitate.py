@@ -18,10 +18,10 @@ from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, r
 from latentctx_agents.runs import RunFolder
 from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.model import WorldModel
-from latentctx_agents.world_models.sensors import Sensors
 from latentctx_agents.world_models.train import Precision
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import StateStore
+from latentctx_envs.encoders.latent.sensors import Sensors
 from latentctx_envs.replacing import replacing
 
 WEIGHTS_FILE = "policy.safetensors"

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from latentctx_agents.aime.policy import TanhPolicy
-from latentctx_agents.nets.gaussian import Normal, kl_divergence
 from latentctx_agents.world_models.evidence import Evidence, evidence_of
 from latentctx_agents.world_models.model import Observations, WorldModel
-from latentctx_agents.world_models.rssm import Filtered, State
+from latentctx_envs.encoders.latent.gaussian import Normal, kl_divergence
+from latentctx_envs.encoders.latent.rssm import Filtered, State
 
 Objective = Literal["full", "divergence", "reconstruction", "idm"]
 OBJECTIVES: tuple[Objective, ...] = ("full", "divergence", "reconstruction", "idm")

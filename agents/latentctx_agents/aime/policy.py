@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from latentctx_agents.nets.gaussian import GaussianMLP, Normal
+from latentctx_envs.encoders.latent.gaussian import GaussianMLP, Normal
 
 
 class TanhPolicy(nn.Module):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentctx_agents.nets.convolutions import ImageEncoder64
-from latentctx_agents.world_models.sensors import PIXELS, Observed, Sensors
 from latentctx_datasets import PixelStore, StateStore
+from latentctx_envs.encoders.latent.images import ImageEncoder64
+from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
 
 
 def stack_of(observed: Observed) -> int:

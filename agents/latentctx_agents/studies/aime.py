@@ -34,12 +34,12 @@ from latentctx_agents.studies.aime_grid import (
     AimeStudyConfig,
 )
 from latentctx_agents.studies.demo import one_thread
-from latentctx_agents.world_models.sensors import Sensors
 from latentctx_agents.world_models.train import train_world_model
 from latentctx_agents.world_models.windows import open_episodes
 from latentctx_datasets import StateStore, collect
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_envs.cores import available_cores
+from latentctx_envs.encoders.latent.sensors import Sensors
 from latentctx_envs.replacing import replacing
 from latentctx_envs.rollout import Policy
 

@@ -7,10 +7,10 @@ from latentctx_agents.aime import baselines, imitate
 from latentctx_agents.aime.baselines import BaselineConfig
 from latentctx_agents.aime.imitate import ImitationConfig
 from latentctx_agents.aime.inference import Objective
-from latentctx_agents.world_models import config as worlds
 from latentctx_agents.world_models import train
-from latentctx_agents.world_models.sensors import SETTINGS, Observed
 from latentctx_agents.world_models.train import WorldModelTraining
+from latentctx_envs.encoders.latent import config as worlds
+from latentctx_envs.encoders.latent.sensors import SETTINGS, Observed
 
 AIME: dict[str, Objective] = {
     "aime": "full",

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentctx_agents.nets.gaussian import Normal, kl_divergence, tanh_log_prob
-from latentctx_agents.world_models.config import Reweight, WorldModelConfig
 from latentctx_agents.world_models.model import Observations, WorldModel, columns_of
-from latentctx_agents.world_models.rssm import Filtered, filter_states
+from latentctx_envs.encoders.latent.config import Reweight, WorldModelConfig
+from latentctx_envs.encoders.latent.gaussian import Normal, kl_divergence, tanh_log_prob
+from latentctx_envs.encoders.latent.rssm import Filtered, filter_states
 
 
 class Evidence(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from latentctx_agents.world_models.config import WorldModelConfig
 from latentctx_agents.world_models.model import WorldModel
-from latentctx_agents.world_models.sensors import Sensors
+from latentctx_envs.encoders.latent.config import WorldModelConfig
+from latentctx_envs.encoders.latent.sensors import Sensors
 
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"

@@ -5,11 +5,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from latentctx_agents.nets.convolutions import ImageDecoder64, ImageEncoder64
-from latentctx_agents.nets.gaussian import ACTIVATIONS, GaussianMLP, Normal
-from latentctx_agents.world_models.config import WorldModelConfig
-from latentctx_agents.world_models.rssm import RSSM, State
-from latentctx_agents.world_models.sensors import PIXELS, Sensors
+from latentctx_agents.nets.convolutions import ImageDecoder64
+from latentctx_envs.encoders.latent.config import WorldModelConfig
+from latentctx_envs.encoders.latent.encoder import (
+    LatentEncoder,
+    LatentEncoderConfig,
+    observation_encoder,
+)
+from latentctx_envs.encoders.latent.gaussian import GaussianMLP, Normal
+from latentctx_envs.encoders.latent.rssm import RSSM, State
+from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
 
 
 class Observations(NamedTuple):
@@ -31,7 +36,7 @@ class WorldModel(nn.Module):
     def __init__(self, config: WorldModelConfig, sensors: Sensors, action_dim: int) -> None:
         super().__init__()
         self.config, self.sensors, self.action_dim = config, sensors, action_dim
-        self.encoder, embedding = self._make_encoder()
+        self.encoder, embedding = observation_encoder(sensors, config)
         self.rssm = RSSM(config, embedding, action_dim)
         self.decoders = nn.ModuleDict(
             {
@@ -49,19 +54,6 @@ class WorldModel(nn.Module):
         )
 
         self.idm = GaussianMLP(config.features + embedding, action_dim, hidden=config.hidden)
-
-    def _make_encoder(self) -> tuple[nn.Module, int]:
-        config = self.config
-        if self.sensors.observed == PIXELS:
-            return ImageEncoder64(), ImageEncoder64.embedding
-        layers: list[nn.Module] = []
-        width = self.sensors.width
-        for after in config.embed_hidden:
-            layers.append(nn.Linear(width, after))
-            layers += [nn.LayerNorm(after)] if config.norm else []
-            layers.append(ACTIVATIONS[config.activation]())
-            width = after
-        return nn.Sequential(*layers), width
 
     def _vector_head(self, outputs: int, *, learned: bool) -> GaussianMLP:
         config = self.config
@@ -111,6 +103,19 @@ class WorldModel(nn.Module):
     def initial(self, batch: int) -> State:
         """The latent state before anything was seen."""
         return self.rssm.initial(batch)
+
+
+def as_encoder(model: WorldModel) -> LatentEncoder:
+    """The filter of a world model alone, for `EncodeObservation` and its twins; its weights are copies."""
+    sensors = model.sensors
+    encoder = LatentEncoder(
+        LatentEncoderConfig(
+            family=sensors.family, observed=sensors.observed, action_dim=model.action_dim, model=model.config
+        )
+    )
+    own = {k: v for k, v in model.state_dict().items() if k.startswith(("encoder.", "rssm."))}
+    encoder.load_state_dict(own)
+    return encoder.eval()
 
 
 def columns_of(states: Tensor, columns: dict[str, tuple[int, int]]) -> dict[str, Tensor]:

@@ -12,14 +12,14 @@ import torch
 
 from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, run_resumable, unheard
 from latentctx_agents.runs import RunFolder, command_line, environment
-from latentctx_agents.world_models.config import QUICK as QUICK_MODEL
-from latentctx_agents.world_models.config import RSSM, RSSMO, WorldModelConfig
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import WorldModel
-from latentctx_agents.world_models.sensors import Observed, Sensors
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import StateStore, library
+from latentctx_envs.encoders.latent.config import QUICK as QUICK_MODEL
+from latentctx_envs.encoders.latent.config import RSSM, RSSMO, WorldModelConfig
+from latentctx_envs.encoders.latent.sensors import Observed, Sensors
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from latentctx_agents.world_models.model import Observations
-from latentctx_agents.world_models.sensors import PIXELS, Observed
 from latentctx_datasets import DatasetError, SequenceSampler, StateStore, View, open_states, open_store
+from latentctx_envs.encoders.latent.sensors import PIXELS, Observed
 
 
 class Windows(NamedTuple):

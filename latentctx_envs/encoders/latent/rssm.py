@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from latentctx_agents.nets.gaussian import ACTIVATIONS, GaussianMLP, Normal
-from latentctx_agents.world_models.config import WorldModelConfig
+from latentctx_envs.encoders.latent.config import WorldModelConfig
+from latentctx_envs.encoders.latent.gaussian import ACTIVATIONS, GaussianMLP, Normal
 
 
 class State(NamedTuple):

@@ -1,0 +1,93 @@
+"""A world model's filter as an encoder: its features are the latent state that follows from all that was seen and done."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from latentctx_envs.encoders.base import Encoder
+from latentctx_envs.encoders.latent.config import WorldModelConfig
+from latentctx_envs.encoders.latent.gaussian import ACTIVATIONS
+from latentctx_envs.encoders.latent.images import SIDE, ImageEncoder64
+from latentctx_envs.encoders.latent.rssm import RSSM, State
+from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentEncoderConfig:
+    """What a filter sees and is made of.
+
+    Raises:
+        ValueError: no such body or setting, or a model that cannot be built.
+    """
+
+    family: str  # of the body's worlds, such as "walker"
+    observed: Observed
+    action_dim: int
+    model: WorldModelConfig = field(default_factory=WorldModelConfig)
+
+    def __post_init__(self) -> None:
+        """Accept JSON's dictionary and refuse what is no filter."""
+        if isinstance(self.model, dict):
+            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in self.model.items()}
+            object.__setattr__(self, "model", WorldModelConfig(**fields))
+        Sensors.of(self.family, self.observed)
+        if self.action_dim < 1:
+            raise ValueError(f"action_dim starts at 1; got {self.action_dim}.")
+
+    @property
+    def sensors(self) -> Sensors:
+        """What is seen, by name."""
+        return Sensors.of(self.family, self.observed)
+
+
+def observation_encoder(sensors: Sensors, config: WorldModelConfig) -> tuple[nn.Module, int]:
+    """The network from what is seen to its embedding, and the embedding's length; vectors may be their own."""
+    if sensors.observed == PIXELS:
+        return ImageEncoder64(), ImageEncoder64.embedding
+    layers: list[nn.Module] = []
+    width = sensors.width
+    for after in config.embed_hidden:
+        layers.append(nn.Linear(width, after))
+        layers += [nn.LayerNorm(after)] if config.norm else []
+        layers.append(ACTIVATIONS[config.activation]())
+        width = after
+    return nn.Sequential(*layers), width
+
+
+class LatentEncoder(Encoder):
+    """h and z of a recurrent state-space model, z as the mean of its posterior.
+
+    A filter remembers: the wrappers keep a state for each environment, begin anew with each episode and pass on the
+    action, clipped, that led to an observation. Called as a module it gives the features of first observations.
+    """
+
+    config_type: ClassVar[type[Any]] = LatentEncoderConfig
+
+    def __init__(self, config: LatentEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder, embedding = observation_encoder(config.sensors, config.model)
+        self.rssm = RSSM(config.model, embedding, config.action_dim)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Shape of one observation: (d,) of a vector, (64, 64, 3) of a frame."""
+        sensors = self.config.sensors
+        return (SIDE, SIDE, 3) if sensors.observed == PIXELS else (sensors.width,)
+
+    @property
+    def features_dim(self) -> int:
+        """Length of h and z."""
+        return self.config.model.features
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features (B, D) of the first observations of B episodes."""
+        actions = torch.zeros(len(pixels), self.config.action_dim, device=pixels.device)
+        return self.follow(self.rssm.initial(len(pixels)), pixels, actions).features
+
+    def follow(self, state: State, observations: Tensor, actions: Tensor) -> State:
+        """The state after actions (B, a) that led to observations (B, ...)."""
+        rssm = self.rssm
+        deter = rssm.advance(state, rssm.action_part(actions))
+        return State(deter, rssm.infer(deter, rssm.embedding_part(self.encoder(observations))).mean)
