@@ -21,6 +21,7 @@ from latentctx_agents.world_models.folder import load_world_model, save_world_mo
 from latentctx_agents.world_models.model import Observations, WorldModel
 from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
 from latentctx_datasets import DatasetError
+from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import QUICK
 from latentctx_envs.encoders.latent.rssm import filter_states
 from latentctx_envs.encoders.latent.sensors import Sensors
@@ -144,6 +145,20 @@ def test_a_damaged_or_missing_world_model_is_refused(tmp_path, refuses):
     (tmp_path / "model" / "model.safetensors").write_bytes(b"nothing")
     with refuses("is damaged", "train the world model again"):
         load_world_model(tmp_path / "model")
+
+
+def test_a_trained_models_filter_is_saved_as_an_encoder(world_model):
+    model, _ = load_world_model(world_model)
+    encoder = load_encoder(world_model.parent / "encoder")
+    observations, actions = torch.randn(5, 3, 4), torch.rand(5, 3, 2) * 2 - 1
+    filtered = filter_states(
+        model.rssm, model.embed(Observations(observations)), actions, torch.zeros(5, 3, NET.stoch)
+    )
+    state = encoder.rssm.initial(3)
+    for seen, action in zip(observations, actions, strict=True):
+        state = encoder.follow(state, seen, action)
+    torch.testing.assert_close(state.features, filtered.states.features[-1])
+    assert encoder.training_record["dataset"] == SMALL
 
 
 class KilledError(Exception):

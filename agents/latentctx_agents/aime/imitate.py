@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,9 @@ from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.model import WorldModel
 from latentctx_agents.world_models.train import Precision
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
-from latentctx_datasets import StateStore
-from latentctx_envs.encoders.latent.sensors import Sensors
+from latentctx_datasets import RECIPES, StateStore
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
 from latentctx_envs.replacing import replacing
 
 WEIGHTS_FILE = "policy.safetensors"
@@ -169,6 +171,27 @@ def save_policy(policy: TanhPolicy, directory: Path, facts: dict[str, object]) -
     with replacing(directory / WEIGHTS_FILE) as fresh:
         save_file({name: t.contiguous().cpu() for name, t in policy.state_dict().items()}, fresh)
     (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def task_of(dataset_id: str) -> str:
+    """Name of the demonstrated task, such as "walker-run".
+
+    Raises:
+        ValueError: the dataset is not one of locomotion demonstrations.
+    """
+    for task, env_id in ENV_IDS.items():
+        if dataset_id in RECIPES and RECIPES[dataset_id].env_id == env_id:
+            return task
+    raise ValueError(
+        f"imitation is measured in the locomotion worlds; {dataset_id} is of none of their tasks."
+    )
+
+
+def view_of(observed: Observed, image_size: int) -> dict[str, Any]:
+    """Keyword arguments of vector environments that show what a learner in this setting sees."""
+    if observed != PIXELS:
+        return {"observation": observed}
+    return {"observation": PIXELS, "image_size": image_size, "render_profile": "fast", "num_workers": 0}
 
 
 def variants(config: ImitationConfig) -> dict[Objective, ImitationConfig]:

@@ -15,6 +15,18 @@ from latentctx_agents.cli import (
 Command = Callable[[list[str]], None]
 
 
+def _world_model(words: list[str]) -> None:
+    from latentctx_agents.cli import world_model_commands
+
+    world_model_commands.world_model(words)
+
+
+def _imitate(words: list[str]) -> None:
+    from latentctx_agents.cli import world_model_commands
+
+    world_model_commands.imitate(words)
+
+
 def _demonstrator(words: list[str]) -> None:
     from latentctx_agents.cli import demonstrator_commands  # Stable-Baselines3 takes seconds to import
 
@@ -29,6 +41,8 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "pretrain": (learn_commands.pretrain, "train an encoder on demonstrations of hidden contexts"),
     "finetune": (learn_commands.finetune, "clone a policy for one new context on a frozen encoder"),
     "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
+    "world-model": (_world_model, "learn a body's dynamics from episodes with actions (AIME, phase 1)"),
+    "imitate": (_imitate, "learn a task from observations alone by a world model (AIME, phase 2)"),
     "demonstrator": (_demonstrator, "train or evaluate a locomotion demonstrator"),
     "study": (study_commands.study, "a whole study as one command: its cells, CSV and table"),
     "report": (learn_commands.report, "one HTML page of a run or study: tables, plots, films, commands"),

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from latentctx_agents.aime import baselines
 from latentctx_agents.aime.acting import LatentPolicy
-from latentctx_agents.aime.imitate import imitate
+from latentctx_agents.aime.imitate import imitate, view_of
 from latentctx_agents.aime.stacked import Stacked, stack_of
 from latentctx_agents.demonstrators import returns_of
 from latentctx_agents.results import Measurement, add_results
@@ -125,7 +125,12 @@ def run_cell(config: AimeStudyConfig, arm: AimeArm, task: str, demos: int, folde
     if file.exists():
         return json.loads(file.read_text())
     policy, metrics = learn(config, arm, task, demos, folder, place)
-    returns = returns_of(policy, f"{config.body}-{task}", episodes=config.episodes, **_view(config, arm))
+    returns = returns_of(
+        policy,
+        f"{config.body}-{task}",
+        episodes=config.episodes,
+        **view_of(arm.observed, config.world_model.model.image_size),
+    )
     store = open_episodes(shown(config, task), arm.observed, config.world_model.model.image_size)
     expert = np.add.reduceat(np.asarray(store.rewards, np.float64), store.starts)[:demos].mean()
     result = {"returns": returns.tolist(), "expert": float(expert), "metrics": metrics}
@@ -133,15 +138,6 @@ def run_cell(config: AimeStudyConfig, arm: AimeArm, task: str, demos: int, folde
     with replacing(file) as fresh:
         fresh.write_text(json.dumps(result) + "\n")
     return result
-
-
-def _view(config: AimeStudyConfig, arm: AimeArm) -> dict[str, Any]:
-    if arm.observed != "pixels":
-        return {"observation": arm.observed}
-    return {
-        "observation": "pixels", "image_size": config.world_model.model.image_size, "render_profile": "fast",
-        "num_workers": 0,
-    }  # fmt: skip
 
 
 def learn(

@@ -14,7 +14,7 @@ from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, r
 from latentctx_agents.runs import RunFolder, command_line, environment
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
-from latentctx_agents.world_models.model import WorldModel
+from latentctx_agents.world_models.model import WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import StateStore, library
 from latentctx_envs.encoders.latent.config import QUICK as QUICK_MODEL
@@ -66,7 +66,7 @@ PAPER_CHEETAH = WorldModelTraining(
 def train_world_model(
     config: WorldModelTraining, directory: Path, *, device: str = "cpu", on_step: OnStep = unheard
 ) -> WorldModel:
-    """Train a world model into `directory/model` and return it; a killed run continues where it was.
+    """Train a world model into `directory/model`, its filter into `directory/encoder`; a killed run continues.
 
     Args:
         config: what to train.
@@ -91,7 +91,9 @@ def train_world_model(
     model = WorldModel(config.model, sensors, store.actions.shape[-1]).to(device)
     for step, metrics in _train(config, model, store, directory, device):
         on_step(step, metrics)
-    save_world_model(model, target, _record(config, store, time.monotonic() - began))
+    record = _record(config, store, time.monotonic() - began)
+    as_encoder(model).save_pretrained(directory / "encoder", training=record)
+    save_world_model(model, target, record)
     (directory / "checkpoint.safetensors").unlink(missing_ok=True)
     return model.eval()
 
@@ -126,7 +128,10 @@ def loss_of(config: WorldModelTraining, model: WorldModel, batch: Windows) -> tu
 def _record(config: WorldModelTraining, store: StateStore, seconds: float) -> dict[str, object]:
     facts = environment()
     return {
+        "objective": "evidence",
+        "dataset": config.dataset,
         "config": dataclasses.asdict(config),
+        "seed": config.seed,
         "dataset_hash": library.recorded_hash(library.load(store.dataset_id)),
         "seconds": round(seconds, 1),
         "hardware": facts["hardware"],

@@ -1,0 +1,89 @@
+"""`latentctx world-model` and `latentctx imitate`: the two phases of AIME, one at a time."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from latentctx_agents.progress import training_bar
+from latentctx_datasets import RECIPES, collect
+
+
+def world_model(words: list[str]) -> None:
+    """Train one world model."""
+    import torch
+
+    from latentctx_agents.world_models import train
+
+    @dataclass(frozen=True, kw_only=True)
+    class WorldModel:
+        """Learn a body from episodes with actions; its filter is saved as an encoder as well."""
+
+        config: Annotated[train.WorldModelTraining, tyro.conf.arg(name="")]
+        out: Path = Path(
+            "runs/world_model"
+        )  # run folder; the model goes to <out>/model, its filter to <out>/encoder
+        device: str = "cpu"  # torch device
+
+    arguments = tyro.extras.overridable_config_cli(
+        {
+            "quick": ("two cores, minutes: 128 + 32 numbers, 10,000 steps", WorldModel(config=train.QUICK)),
+            "walker-paper": ("AIME's for the walker, for a GPU", WorldModel(config=train.PAPER_WALKER)),
+            "cheetah-paper": ("AIME's for the cheetah, for a GPU", WorldModel(config=train.PAPER_CHEETAH)),
+        },
+        args=words,
+        prog="latentctx world-model",
+    )
+    _prepare(arguments.config.dataset)
+    torch.set_num_threads(1)  # networks in a loop over time only wait for a second one
+    title = f"world model of {arguments.config.dataset}"
+    with training_bar(title, arguments.config.optimizer.steps) as advance:
+        train.train_world_model(arguments.config, arguments.out, device=arguments.device, on_step=advance)
+    print(f"world model: {arguments.out / 'model'}\nencoder: {arguments.out / 'encoder'}")
+
+
+def imitate(words: list[str]) -> None:
+    """Imitate one task by a world model and measure the policy."""
+    import torch
+
+    from latentctx_agents.aime import imitate as module
+    from latentctx_agents.aime.acting import LatentPolicy
+    from latentctx_agents.demonstrators import returns_of
+
+    @dataclass(frozen=True, kw_only=True)
+    class Imitate:
+        """Learn a policy from demonstrations without actions, by a world model of the body (AIME), and measure it."""
+
+        config: Annotated[module.ImitationConfig, tyro.conf.arg(name="")]
+        world_model: Path = Path("runs/world_model/model")  # what `latentctx world-model` trained
+        out: Path = Path("runs/imitate")  # run folder
+        episodes: int = 100  # of the measurement, side by side
+        device: str = "cpu"  # torch device
+
+    arguments = tyro.extras.overridable_config_cli(
+        {
+            "quick": ("two cores, minutes: 5,000 steps", Imitate(config=module.QUICK)),
+            "paper": ("AIME's 50,000 steps, for a GPU", Imitate(config=module.PAPER)),
+        },
+        args=words,
+        prog="latentctx imitate",
+    )
+    _prepare(arguments.config.dataset)
+    torch.set_num_threads(1)
+    with training_bar(f"imitate {arguments.config.dataset}", arguments.config.optimizer.steps) as advance:
+        model, policy = module.imitate(
+            arguments.config, arguments.world_model, arguments.out, device=arguments.device, on_step=advance
+        )
+    acting = LatentPolicy(model.cpu(), policy.cpu(), seed=arguments.config.seed)
+    task = module.task_of(arguments.config.dataset)
+    view = module.view_of(model.sensors.observed, model.config.image_size)
+    returns = returns_of(acting, task, episodes=arguments.episodes, **view)
+    facts = {"task": task, "return": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
+    print(json.dumps({**facts, "episodes": len(returns)}))
+
+
+def _prepare(dataset: str) -> None:
+    if dataset in RECIPES:
+        collect.build(dataset)
