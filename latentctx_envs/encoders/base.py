@@ -40,8 +40,8 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
 
     @property
     @abstractmethod
-    def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, 3) of the frames it takes."""
+    def input_shape(self) -> tuple[int, ...]:
+        """(height, width, 3) of the frames it takes; (d,) of a filter of vectors."""
 
     @property
     @abstractmethod
@@ -229,7 +229,7 @@ def _read_weights(directory: Path, encoder: Encoder, precision: str) -> dict[str
     return weights
 
 
-def check_pixels(pixels: Any, shape: tuple[int, int, int]) -> None:
+def check_pixels(pixels: Any, shape: tuple[int, ...]) -> None:
     """Refuse anything but a uint8 batch of frames of `shape`, array or tensor.
 
     Raises:

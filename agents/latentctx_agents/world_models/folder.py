@@ -52,9 +52,8 @@ def load_world_model(directory: Path) -> tuple[WorldModel, dict[str, Any]]:
         config = json.loads((directory / CONFIG_FILE).read_text())
         if config["format_version"] != FORMAT_VERSION:
             raise ValueError("another format version")
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
         sensors = Sensors.of(config["family"], config["observed"])
-        model = WorldModel(WorldModelConfig(**fields), sensors, config["action_dim"])
+        model = WorldModel(WorldModelConfig(**config["model"]), sensors, config["action_dim"])
         model.load_state_dict(load_file(directory / WEIGHTS_FILE))
     except FileNotFoundError as error:
         raise ValueError(f"{directory} is no world model: {Path(error.filename).name} is missing.") from None

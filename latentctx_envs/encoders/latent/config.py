@@ -31,7 +31,9 @@ class WorldModelConfig:
     image_size: int = 64  # of pixels, the only size that the convolutions take
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built in words."""
+        """Accept JSON's lists and refuse what cannot be built in words."""
+        for name in ("hidden", "embed_hidden"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if min(self.deter, self.stoch, *self.hidden, *self.embed_hidden) < 1 or not self.hidden:
             raise ValueError("deter, stoch and at least one hidden width start at 1.")
         if self.separate_std and self.norm:

@@ -30,8 +30,7 @@ class LatentEncoderConfig:
     def __post_init__(self) -> None:
         """Accept JSON's dictionary and refuse what is no filter."""
         if isinstance(self.model, dict):
-            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in self.model.items()}
-            object.__setattr__(self, "model", WorldModelConfig(**fields))
+            object.__setattr__(self, "model", WorldModelConfig(**self.model))
         Sensors.of(self.family, self.observed)
         if self.action_dim < 1:
             raise ValueError(f"action_dim starts at 1; got {self.action_dim}.")
@@ -71,7 +70,7 @@ class LatentEncoder(Encoder):
         self.rssm = RSSM(config.model, embedding, config.action_dim)
 
     @property
-    def input_shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def input_shape(self) -> tuple[int, ...]:
         """Shape of one observation: (d,) of a vector, (64, 64, 3) of a frame."""
         sensors = self.config.sensors
         return (SIDE, SIDE, 3) if sensors.observed == PIXELS else (sensors.width,)

@@ -89,7 +89,8 @@ class GaussianMLP(nn.Module):
     ) -> None:
         super().__init__()
         self._twin = separate and std != "one"
-        self._std, self._width = std, hidden[0]
+        self._std: StdKind = std
+        self._width = hidden[0]
         self.first = nn.Linear(inputs, hidden[0] * (2 if self._twin else 1))
         layer = TwinLinear if self._twin else nn.Linear
         layers: list[nn.Module] = []
