@@ -19,6 +19,7 @@ CLAIMS: dict[str, dict[str, str]] = {
     "vector": {"state": "vector.py", "meta_world": "meta_world.py"},
     "data": {"sampling": "data.py"},
     "encode": {"wrappers": "encode.py"},
+    "world_model": {"update": "world_model.py"},
 }
 PACKAGES = (
     "mujoco",

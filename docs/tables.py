@@ -218,6 +218,7 @@ def _ratio(value: float) -> str:
 
 
 PERFORMANCE = ROOT / "docs" / "performance.md"
+AIME_PAGE = ROOT / "docs" / "papers" / "aime.md"
 TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "demo": (demo_table, [ROOT / "docs" / "papers" / "inverse_dynamics.md"]),
     "render-profiles": (profiles_table, [PERFORMANCE]),
@@ -231,6 +232,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "bench-vector": (lambda: bench_table("vector"), [PERFORMANCE]),
     "bench-data": (lambda: bench_table("data"), [PERFORMANCE]),
     "bench-encode": (lambda: bench_table("encode"), [PERFORMANCE]),
+    "bench-world-model": (lambda: bench_table("world_model"), [PERFORMANCE, AIME_PAGE]),
     **theory_tables.TABLES,
 }
 
