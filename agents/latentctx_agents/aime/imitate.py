@@ -1,8 +1,5 @@
 """Phase 2 of AIME: a policy learns to act from demonstrations without actions, by a world model that stays as it is."""
 
-import dataclasses
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,10 +108,9 @@ def imitate(
         episodes=np.arange(config.demos),
         device=device,
     )
-    began = time.monotonic()
     for step, metrics in run_resumable(training, lambda: loss_of(config, model, policy, draw), directory):
         on_step(step, metrics)
-    save_policy(policy, directory, {"seconds": round(time.monotonic() - began, 1)})
+    save_policy(policy, directory)
     return model, policy.eval()
 
 
@@ -165,9 +161,8 @@ def loss_of(
     }
 
 
-def save_policy(policy: TanhPolicy, directory: Path, facts: dict[str, object]) -> None:
+def save_policy(policy: TanhPolicy, directory: Path) -> None:
     """Write a finished policy; the checkpoint of its training goes."""
-    (directory / "finished.json").write_text(json.dumps(facts) + "\n")
     with replacing(directory / WEIGHTS_FILE) as fresh:
         save_file({name: t.contiguous().cpu() for name, t in policy.state_dict().items()}, fresh)
     (directory / "checkpoint.safetensors").unlink(missing_ok=True)
@@ -192,8 +187,3 @@ def view_of(observed: Observed, image_size: int) -> dict[str, Any]:
     if observed != PIXELS:
         return {"observation": observed}
     return {"observation": PIXELS, "image_size": image_size, "render_profile": "fast", "num_workers": 0}
-
-
-def variants(config: ImitationConfig) -> dict[Objective, ImitationConfig]:
-    """The same imitation by each objective (the paper's ablation)."""
-    return {name: dataclasses.replace(config, objective=name) for name in OBJECTIVES}

@@ -85,7 +85,7 @@ def imitation_loss(
 ) -> tuple[Tensor, Evidence]:
     """What phase 2 minimises, and the bound's terms.
 
-    Neither free nats nor balance nor a scale of the divergence: it is the true bound (spec'd re-weighting included).
+    Neither free nats nor balance nor a scale of the divergence, whatever the model was trained with; its re-weighting stays.
 
     Args:
         model: the world model, whose weights are held.

@@ -1,0 +1,110 @@
+"""The tables of the study of AIME, from agents/results/aime; `docs/tables.py` writes them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentctx_agents.plots import LABELS
+from latentctx_agents.results import read_results
+
+RESULTS = Path(__file__).parents[1] / "agents" / "results" / "aime"
+SETTINGS = {"pixels": "Visual", "position": "LPOMDP", "state": "MDP"}
+
+# The paper's returns as shares of its experts' [%]: (experience, task) -> BCO(0) in Visual, LPOMDP, MDP, then AIME in the same.
+# Its own files and its prose disagree on which of AIME's two low-dimensional columns of the walker is which.
+PAPER: dict[str, dict[tuple[str, str], tuple[float, ...]]] = {
+    "walker": {
+        ("random", "stand"): (11.8, 24.3, 57.1, 17.1, 40.7, 40.1),
+        ("random", "walk"): (2.1, 3.4, 13.5, 5.9, 17.2, 17.6),
+        ("random", "run"): (3.1, 3.7, 7.3, 6.6, 11.7, 14.0),
+        ("plan2explore", "stand"): (16.4, 73.0, 88.3, 96.6, 91.7, 96.6),
+        ("plan2explore", "walk"): (11.3, 23.4, 67.5, 71.6, 75.6, 84.1),
+        ("plan2explore", "run"): (10.2, 14.3, 19.7, 36.4, 55.3, 75.6),
+        ("stand-replay", "stand"): (88.1, 86.8, 94.1, 95.4, 95.2, 91.6),
+        ("stand-replay", "walk"): (8.7, 14.2, 89.6, 63.4, 93.4, 86.9),
+        ("stand-replay", "run"): (11.0, 20.3, 21.9, 11.3, 64.7, 57.7),
+        ("walk-replay", "stand"): (61.3, 74.8, 80.7, 82.2, 98.4, 92.3),
+        ("walk-replay", "walk"): (49.6, 57.1, 88.0, 89.5, 92.4, 81.8),
+        ("walk-replay", "run"): (18.4, 23.6, 39.6, 59.9, 67.4, 61.9),
+        ("run-replay", "stand"): (42.6, 66.3, 84.5, 84.3, 95.7, 92.6),
+        ("run-replay", "walk"): (16.7, 40.3, 69.5, 88.9, 88.4, 89.1),
+        ("run-replay", "run"): (11.4, 55.8, 84.1, 92.9, 84.6, 80.0),
+        ("mix", "stand"): (79.1, 87.1, 87.8, 95.6, 83.5, 87.8),
+        ("mix", "walk"): (34.6, 53.5, 89.2, 89.7, 80.9, 78.5),
+        ("mix", "run"): (14.9, 23.2, 59.8, 61.1, 62.9, 77.4),
+    },
+    "cheetah": {
+        ("random", "run"): (0.0, 9.8, 10.6, 1.1, 13.7, 0.1),
+        ("random", "run-backward"): (0.0, 80.8, 93.3, 42.2, 97.3, 1.6),
+        ("random", "flip"): (0.0, 8.6, 7.8, 6.8, 11.1, 0.4),
+        ("random", "flip-backward"): (0.0, 10.8, 17.1, 12.7, 18.3, 4.2),
+        ("plan2explore", "run"): (9.4, 13.9, 11.9, 17.6, 59.4, 17.2),
+        ("plan2explore", "run-backward"): (49.9, 92.3, 97.2, 47.0, 100.2, 99.7),
+        ("plan2explore", "flip"): (13.8, 21.8, 13.1, 0.9, 17.7, 24.4),
+        ("plan2explore", "flip-backward"): (2.5, 12.2, 25.8, 24.4, 9.9, 26.5),
+        ("run-replay", "run"): (11.2, 24.9, 27.3, 91.7, 44.5, 79.3),
+        ("run-replay", "run-backward"): (36.9, 81.0, 97.4, 65.1, 96.7, 94.3),
+        ("run-replay", "flip"): (10.1, 17.0, 23.7, 85.0, 13.9, 18.4),
+        ("run-replay", "flip-backward"): (12.3, 8.6, 31.0, 26.3, 27.2, 32.5),
+        ("run-backward-replay", "run"): (2.5, 12.5, 13.7, 6.6, 23.9, 7.1),
+        ("run-backward-replay", "run-backward"): (84.3, 89.9, 94.3, 88.1, 97.9, 100.5),
+        ("run-backward-replay", "flip"): (17.0, 3.4, 13.3, 8.7, 10.5, 16.9),
+        ("run-backward-replay", "flip-backward"): (8.9, 27.7, 29.8, 11.2, 10.1, 19.7),
+        ("flip-replay", "run"): (7.9, 9.3, 12.6, 58.8, 16.3, 9.5),
+        ("flip-replay", "run-backward"): (42.8, 79.1, 101.5, 71.0, 82.8, 97.5),
+        ("flip-replay", "flip"): (12.3, 25.0, 42.9, 99.4, 33.4, 95.9),
+        ("flip-replay", "flip-backward"): (5.9, 22.1, 44.6, 21.5, 8.9, 4.9),
+        ("flip-backward-replay", "run"): (10.8, 13.9, 13.9, 11.3, 8.7, 9.6),
+        ("flip-backward-replay", "run-backward"): (24.5, 84.8, 73.5, 48.4, 80.7, 86.3),
+        ("flip-backward-replay", "flip"): (11.2, 14.0, 18.9, 6.0, 13.8, 14.3),
+        ("flip-backward-replay", "flip-backward"): (33.0, 45.6, 82.5, 43.2, 51.5, 77.2),
+    },
+}  # fmt: skip
+
+
+def paper_share(body: str, known: str, task: str, method: str, observed: str) -> float | None:
+    """The paper's number of a cell, or None where it has none."""
+    found = PAPER[body].get((known, task))
+    if found is None or method not in ("bco", "aime"):
+        return None
+    return found[3 * (method == "aime") + list(SETTINGS).index(observed)]
+
+
+def aime_table(body: str, observed: str) -> str:
+    """Returns as shares of the demonstrations', every experience and task, the paper's in brackets."""
+    rows = [
+        row
+        for row in read_results(sorted((RESULTS / body).glob("*.csv")))
+        if row["metric"] == "expert_share" and row["setting"]["observed"] == observed
+    ]
+    methods = [name for name in LABELS if any(row["method"] == name for row in rows)]
+    pairs = dict.fromkeys(
+        (row["setting"]["set"], row["setting"]["task"]) for row in rows if row["setting"]["set"]
+    )
+    head = "| experience | shown | " + " | ".join(LABELS[name] for name in methods) + " |"
+    lines = [head, "|" + "---|" * (2 + len(methods))]
+    for known, task in pairs:
+        cells = [_cell(rows, body, known, task, method, observed) for method in methods]
+        lines.append(f"| {known} | {task} | {' | '.join(cells)} |")
+    first = rows[0]
+    seeds = len({row["seed"] for row in rows})
+    facts = f"[% of the demonstrations' return; paper's of its experts'] {first['setting']['demos']} demonstrations"
+    counts = f"{first['setting']['episodes']} episodes, {seeds} seed{'s' * (seeds > 1)}, preset {first['setting']['preset']}"
+    return "\n".join([*lines, "", f"{facts}, {counts}; {first['hardware']}; commit {first['commit']}."])
+
+
+def _cell(
+    rows: Sequence[dict[str, Any]], body: str, known: str, task: str, method: str, observed: str
+) -> str:
+    found = [
+        row["value"]
+        for row in rows
+        if row["method"] == method and row["setting"]["task"] == task and row["setting"]["set"] in (known, "")
+    ]
+    if not found:
+        return ""
+    paper = paper_share(body, known, task, method, observed)
+    beside = "" if paper is None else f" ({paper:.0f})"
+    return f"{100 * np.mean(found):.0f}{beside}"
