@@ -6,9 +6,11 @@ from pathlib import Path
 import gymnasium as gym
 import mujoco
 import numpy as np
+import study_tables
 from PIL import Image, ImageDraw
 
 import latentctx_envs  # noqa: F401  registers the ids
+from latentctx_agents.plots import COLOURS, LABELS
 from latentctx_agents.results import read_results
 from latentctx_agents.studies.features_rl import LABELS as SEEN
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, weights_file
@@ -211,6 +213,48 @@ def features_rl() -> None:
     pyplot.close(figure)
 
 
+def study_visible(world: str = "point-mass", demos: int = 2) -> None:
+    """Success with the goal hidden and with the goal in the frames, from agents/results/inverse_dynamics."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = study_tables.rows_of(world)
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+    methods = [m for m in LABELS if study_tables.success_in(rows, m, demos=demos, goal_visible=True)]
+    methods = [m for m in methods if m not in ("states", "expert")]
+    for place, (visible, style) in enumerate(((False, {"hatch": "//"}), (True, {}))):
+        for index, method in enumerate(methods):
+            mean, low, high = study_tables.success_in(rows, method, demos=demos, goal_visible=visible)
+            x = index + 0.4 * place - 0.2
+            axes.bar(
+                x, mean, 0.38, color=COLOURS[method], edgecolor="white", alpha=0.55 + 0.45 * place, **style
+            )
+            axes.errorbar(x, mean, [[mean - low], [high - mean]], color="black", capsize=3)
+            axes.text(x, high + 0.02, f"{mean:.2f}", ha="center", fontsize=9)
+    ceiling, *_ = study_tables.success_in(rows, "expert", demos=demos)
+    axes.axhline(ceiling, color="black", linestyle="--", linewidth=1)
+    axes.text(
+        len(methods) - 0.45, ceiling, "expert", ha="left", va="center", fontsize=9, backgroundcolor="white"
+    )
+    axes.set_xticks(range(len(methods)), [LABELS[m] for m in methods])
+    axes.set(ylabel=f"success, {demos} demonstrations", ylim=(0, 1.08), xlim=(-0.6, len(methods)))
+    axes.spines[["top", "right"]].set_visible(False)
+    hatched = pyplot.Rectangle((0, 0), 1, 1, facecolor="#999999", hatch="//", edgecolor="white", alpha=0.55)
+    plain = pyplot.Rectangle((0, 0), 1, 1, facecolor="#999999")
+    axes.legend(
+        [hatched, plain],
+        ["goal hidden", "goal in the frames"],
+        frameon=False,
+        fontsize=9,
+        loc="upper right",
+        bbox_to_anchor=(1.0, 0.9),
+    )
+    figure.savefig(IMAGES / "study_visible.png", dpi=130)
+    pyplot.close(figure)
+
+
 def labelled(frame: np.ndarray, title: str) -> np.ndarray:
     """A frame under its title."""
     picture = Image.new("RGB", (frame.shape[1] + 4, frame.shape[0] + 20), (255, 255, 255))
@@ -222,6 +266,7 @@ def labelled(frame: np.ndarray, title: str) -> np.ndarray:
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     features_rl()
+    study_visible()
     demonstrators("cheetah", 2)
     demonstrators("walker", 2)
     meta_world_tasks()

@@ -63,6 +63,18 @@ def chosen(rows: Sequence[dict[str, Any]], metric: str, method: str, **setting: 
     ]
 
 
+def success_in(
+    rows: Sequence[dict[str, Any]], method: str, **setting: Any
+) -> tuple[float, float, float] | None:
+    """Mean success of a method in a setting with its 95 % interval over goals, seeds and episodes; None without rows."""
+    found = chosen(rows, "success", method, **setting)
+    if not found:
+        return None
+    values = np.array([row["value"] for row in found])
+    low, high = bootstrap_share_interval(values, found[0]["setting"]["episodes"])
+    return float(values.mean()), low, high
+
+
 def by_seed(rows: Sequence[dict[str, Any]]) -> list[float]:
     """Mean over goals, for each seed in order."""
     seeds = sorted({row["seed"] for row in rows})
@@ -132,12 +144,11 @@ def visible_table(world: str, demos: int) -> str:
     for method, label in LABELS.items():
         cells = []
         for visible in (False, True):
-            found = chosen(rows, "success", method, demos=demos, goal_visible=visible)
-            if not found or method in ("states", "expert"):
+            found = success_in(rows, method, demos=demos, goal_visible=visible)
+            if found is None or method in ("states", "expert"):
                 break
-            values = np.array([row["value"] for row in found])
-            low, high = bootstrap_share_interval(values, found[0]["setting"]["episodes"])
-            cells += [f"{values.mean():.2f}", f"[{low:.2f}, {high:.2f}]"]
+            mean, low, high = found
+            cells += [f"{mean:.2f}", f"[{low:.2f}, {high:.2f}]"]
         if len(cells) == 4:
             lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _facts(rows, demos)])
