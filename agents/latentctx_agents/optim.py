@@ -3,7 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from latentctx_agents.runs import MetricsLog
 from latentctx_envs.replacing import replacing
 
 CHECKPOINT_SECONDS = 15.0
+CHECKPOINT_FILE = "checkpoint.safetensors"
 Metrics = dict[str, float]
 LossFunction = Callable[[], tuple[Tensor, Metrics]]
 OnStep = Callable[[int, Metrics], None]  # hears (step, metrics) of a training
@@ -52,6 +54,68 @@ class OptimizerConfig:
             raise ValueError(f"clip must be above 0, or None; got {self.clip}.")
 
 
+class Stepper:
+    """Parameters and their optimiser: one gradient step at a time, and everything as tensors for a checkpoint.
+
+    Args:
+        modules: what is trained; parameters and buffers belong to the checkpoint.
+        learning_rate: of every parameter.
+        weight_decay: on every parameter.
+        clip: largest norm of the gradient of each group; None for no limit.
+        groups: parameters whose gradients are clipped apart; by default all are one group.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        *,
+        learning_rate: float,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+        groups: Sequence[Sequence[nn.Parameter]] | None = None,
+    ) -> None:
+        self.modules = nn.ModuleList(modules)
+        self._clip = clip
+        self._parameters = [p for p in self.modules.parameters() if p.requires_grad]
+        self._groups = [list(group) for group in groups] if groups is not None else [self._parameters]
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=learning_rate, weight_decay=weight_decay)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last step."""
+        return self._optimizer.param_groups[0]["lr"]
+
+    def step(self, loss: Tensor, *, learning_rate: float | None = None) -> None:
+        """One step down the gradient of a loss."""
+        if learning_rate is not None:
+            self._optimizer.param_groups[0]["lr"] = learning_rate
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self._clip is not None:
+            for group in self._groups:
+                nn.utils.clip_grad_norm_(group, self._clip)
+        self._optimizer.step()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and the optimiser's state, by name."""
+        found = {f"module/{name}": t for name, t in self.modules.state_dict().items()}
+        for index, parameter in enumerate(self._parameters):
+            for name, value in self._optimizer.state.get(parameter, {}).items():
+                found[f"optimizer/{index}/{name}"] = value
+        return {name: tensor.contiguous().cpu() for name, tensor in found.items()}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from what `tensors` gave."""
+        self.modules.load_state_dict({k[7:]: t for k, t in tensors.items() if k.startswith("module/")})
+        for index, parameter in enumerate(self._parameters):
+            prefix = f"optimizer/{index}/"
+            self._optimizer.state[parameter] = {
+                key[len(prefix) :]: t if key.endswith("step") else t.to(parameter.device)
+                for key, t in tensors.items()
+                if key.startswith(prefix)
+            }
+
+
 class Training:
     """Parameters, optimiser and step counter of one training, with everything that a resume needs.
 
@@ -70,15 +134,17 @@ class Training:
         *,
         groups: Sequence[Sequence[nn.Parameter]] | None = None,
     ) -> None:
-        self.modules = nn.ModuleList(modules)
         self.config = config
         self.rng = rng
         self.step = 0
-        self._parameters = [p for p in self.modules.parameters() if p.requires_grad]
-        self._groups = [list(group) for group in groups] if groups is not None else [self._parameters]
-        self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+        self._stepper = Stepper(
+            modules,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            clip=config.clip,
+            groups=groups,
         )
+        self.modules = self._stepper.modules
 
     def run(self, loss: LossFunction) -> Iterator[tuple[int, Metrics]]:
         """Train to the last step; yield (step, mean metrics) every `log_every` steps and at the end."""
@@ -87,14 +153,8 @@ class Training:
         count = 0
         self.modules.train()
         while self.step < config.steps:
-            self._optimizer.param_groups[0]["lr"] = self._rate()
             value, metrics = loss()
-            self._optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            if config.clip is not None:
-                for group in self._groups:
-                    nn.utils.clip_grad_norm_(group, config.clip)
-            self._optimizer.step()
+            self._stepper.step(value, learning_rate=self._rate())
             self.step += 1
             count += 1
             for name, number in {"loss": value.item(), **metrics}.items():
@@ -112,14 +172,9 @@ class Training:
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint, replacing the last one in one move."""
-        tensors = {f"module/{name}": t for name, t in self.modules.state_dict().items()}
-        for index, parameter in enumerate(self._parameters):
-            for name, value in self._optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{index}/{name}"] = value
-        tensors["torch_rng"] = torch.get_rng_state()
-        state = {"step": str(self.step), "rng": json.dumps(self.rng.bit_generator.state)}
-        with replacing(directory / "checkpoint.safetensors") as fresh:
-            save_file({k: t.contiguous().cpu() for k, t in tensors.items()}, fresh, metadata=state)
+        write_checkpoint(
+            directory / CHECKPOINT_FILE, self._stepper.tensors(), rng=self.rng, facts={"step": self.step}
+        )
 
     def restore(self, directory: Path) -> bool:
         """Continue from the directory's checkpoint; False if there is none.
@@ -127,29 +182,42 @@ class Training:
         Raises:
             ValueError: the checkpoint is damaged or belongs to another training.
         """
-        path = directory / "checkpoint.safetensors"
+        path = directory / CHECKPOINT_FILE
         if not path.exists():
             return False
-        try:
-            tensors, state = load_file(path), _metadata(path)
-            modules = {k[7:]: t for k, t in tensors.items() if k.startswith("module/")}
-            self.modules.load_state_dict(modules)
-            for index, parameter in enumerate(self._parameters):
-                prefix = f"optimizer/{index}/"
-                self._optimizer.state[parameter] = {
-                    key[len(prefix) :]: t if key.endswith("step") else t.to(parameter.device)
-                    for key, t in tensors.items()
-                    if key.startswith(prefix)
-                }
-            self.rng.bit_generator.state = json.loads(state["rng"])
-            self.step = int(state["step"])
-            torch.set_rng_state(tensors["torch_rng"])
-        except Exception as error:  # safetensors, json and torch raise many types on damaged files
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(
-                f"{path} does not fit this training ({reason}): remove it to start over."
-            ) from None
+        with read_checkpoint(path, rng=self.rng) as (tensors, facts):
+            self._stepper.load(tensors)
+            self.step = facts["step"]
         return True
+
+
+def write_checkpoint(
+    path: Path, tensors: Mapping[str, Tensor], *, rng: np.random.Generator, facts: Mapping[str, Any]
+) -> None:
+    """Tensors, the state of both random generators and JSON values, in one move."""
+    state = {"facts": json.dumps(dict(facts)), "rng": json.dumps(rng.bit_generator.state)}
+    with replacing(path) as fresh:
+        save_file({**tensors, "torch_rng": torch.get_rng_state()}, fresh, metadata=state)
+
+
+@contextmanager
+def read_checkpoint(
+    path: Path, *, rng: np.random.Generator
+) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
+    """What `write_checkpoint` wrote, for a block that continues from it; then both generators continue, too.
+
+    Raises:
+        ValueError: the file is damaged, or the block finds that it belongs to another training.
+    """
+    try:
+        tensors, state = load_file(path), _metadata(path)
+        torch_rng = tensors.pop("torch_rng")
+        yield tensors, json.loads(state["facts"])
+        rng.bit_generator.state = json.loads(state["rng"])
+        torch.set_rng_state(torch_rng)
+    except Exception as error:  # safetensors, json and torch raise many types on damaged files
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} does not fit this training ({reason}): remove it to start over.") from None
 
 
 def run_resumable(training: Training, loss: LossFunction, directory: Path) -> Iterator[tuple[int, Metrics]]:

@@ -11,7 +11,15 @@ if TYPE_CHECKING:  # the command line starts without torch
 
 
 @contextlib.contextmanager
-def training_bar(label: str, steps: int, *, position: int = 0, hidden: bool = False) -> "Iterator[OnStep]":
+def training_bar(
+    label: str,
+    steps: int,
+    *,
+    position: int = 0,
+    hidden: bool = False,
+    metric: str = "loss",
+    unit: str = "step",
+) -> "Iterator[OnStep]":
     """A bar over gradient steps; yields the function that advances it with (step, metrics).
 
     Args:
@@ -19,11 +27,13 @@ def training_bar(label: str, steps: int, *, position: int = 0, hidden: bool = Fa
         steps: gradient steps in all.
         position: line of the bar when several processes show one.
         hidden: show nothing.
+        metric: shown behind the bar.
+        unit: of a step.
     """
-    with tqdm(total=steps, desc=label, position=position, unit="step", delay=1, disable=hidden) as bar:
+    with tqdm(total=steps, desc=label, position=position, unit=unit, delay=1, disable=hidden) as bar:
 
         def advance(step: int, metrics: "Metrics") -> None:
             bar.update(step - bar.n)
-            bar.set_postfix(loss=f"{metrics['loss']:.3f}", refresh=False)
+            bar.set_postfix({metric: f"{metrics[metric]:.3f}"}, refresh=False)
 
         yield advance

@@ -50,7 +50,7 @@ def test_metrics_come_as_means_every_few_steps_and_the_rate_decays_to_zero():
     rows = list(training.run(loss_of(training)))
     assert [step for step, _ in rows] == [5, 10, 15, 20]
     assert all(metrics["extra"] == pytest.approx(1.0) for _, metrics in rows)
-    assert training._optimizer.param_groups[0]["lr"] < 0.01 * CONFIG.learning_rate
+    assert training._stepper.learning_rate < 0.01 * CONFIG.learning_rate
 
 
 def test_nothing_to_restore_says_so(tmp_path):

@@ -27,6 +27,12 @@ def _imitate(words: list[str]) -> None:
     world_model_commands.imitate(words)
 
 
+def _dreamer(words: list[str]) -> None:
+    from latentctx_agents.cli import world_model_commands
+
+    world_model_commands.dreamer(words)
+
+
 def _demonstrator(words: list[str]) -> None:
     from latentctx_agents.cli import demonstrator_commands  # Stable-Baselines3 takes seconds to import
 
@@ -43,6 +49,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
     "world-model": (_world_model, "learn a body's dynamics from episodes with actions (AIME, phase 1)"),
     "imitate": (_imitate, "learn a task from observations alone by a world model (AIME, phase 2)"),
+    "dreamer": (_dreamer, "train Dreamer or Plan2Explore, which make a body's experience"),
     "demonstrator": (_demonstrator, "train or evaluate a locomotion demonstrator"),
     "study": (study_commands.study, "a whole study as one command: its cells, CSV and table"),
     "report": (learn_commands.report, "one HTML page of a run or study: tables, plots, films, commands"),

@@ -1,4 +1,4 @@
-"""`latentctx world-model` and `latentctx imitate`: the two phases of AIME, one at a time."""
+"""`latentctx world-model` and `latentctx imitate`, the two phases of AIME, and `latentctx dreamer`, on the same model."""
 
 import json
 from dataclasses import dataclass
@@ -82,6 +82,41 @@ def imitate(words: list[str]) -> None:
     returns = returns_of(acting, task, episodes=arguments.episodes, **view)
     facts = {"task": task, "return": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
     print(json.dumps({**facts, "episodes": len(returns)}))
+
+
+def dreamer(words: list[str]) -> None:
+    """Train one agent in imagination."""
+    import torch
+
+    from latentctx_agents.dreamer import config as presets
+    from latentctx_agents.dreamer.train import train
+
+    @dataclass(frozen=True, kw_only=True)
+    class Dreamer:
+        """Dreamer, or Plan2Explore with --explore: an agent that learns in the imagination of its world model."""
+
+        config: Annotated[presets.DreamerConfig, tyro.conf.arg(name="")]
+        out: Path = Path("runs/dreamer")  # run folder: episodes, snapshots of filter and policy
+        device: str = "cpu"  # torch device
+
+    arguments = tyro.extras.overridable_config_cli(
+        {
+            "quick": (
+                "two cores: 1,000 episodes in 100 rounds, a small world model",
+                Dreamer(config=presets.QUICK),
+            ),
+            "explore": ("Plan2Explore at that size", Dreamer(config=presets.EXPLORE)),
+            "paper": ("AIME's counts, for a GPU", Dreamer(config=presets.PAPER)),
+        },
+        args=words,
+        prog="latentctx dreamer",
+    )
+    torch.set_num_threads(1)
+    config = arguments.config
+    name = "plan2explore" if config.explore else "dreamer"
+    with training_bar(f"{name} {config.task}", config.rounds, metric="return", unit="round") as advance:
+        train(config, arguments.out, device=arguments.device, on_round=advance)
+    print(f"snapshots: {arguments.out / 'snapshots'}\nepisodes: {arguments.out / 'episodes'}")
 
 
 def _prepare(dataset: str) -> None:

@@ -87,10 +87,17 @@ def evidence_of(
     return Evidence(reconstruction, found * weight if reweight != "none" else found)
 
 
-def model_loss(
-    model: WorldModel, observations: Observations, actions: Tensor, noise: Tensor
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """What phase 1 minimises: the negative bound, the errors of what reads from the states, and numbers to log.
+class ModelTerms(NamedTuple):
+    """What phase 1 minimises, and what was computed on the way."""
+
+    loss: Tensor
+    metrics: dict[str, Tensor]
+    filtered: Filtered
+    embeddings: Tensor  # (T, b, e)
+
+
+def model_terms(model: WorldModel, observations: Observations, actions: Tensor, noise: Tensor) -> ModelTerms:
+    """The negative bound, the errors of what reads from the states, and numbers to log.
 
     Args:
         model: the world model.
@@ -102,19 +109,25 @@ def model_loss(
     embeddings = model.embed(observations)
     filtered = filter_states(model.rssm, embeddings, actions, noise)
     found = evidence_of(model, filtered, observations, balance=config.kl_balance, free_nats=config.free_nats)
-    loss = found.loss(divergence=config.kl_scale)
+    inverse = inverse_dynamics_loss(model, filtered, embeddings, actions)
+    loss = found.loss(divergence=config.kl_scale) + inverse
     metrics = {
         "reconstruction": found.reconstruction.detach().sum(dim=0).mean(),
         "divergence": found.divergence.detach().sum(dim=0).mean(),
+        "idm_loss": inverse.detach(),
     }
-    inverse = inverse_dynamics_loss(model, filtered, embeddings, actions)
-    metrics["idm_loss"] = inverse.detach()
-    loss = loss + inverse
     probed = probe_loss(model, filtered, observations)
     if probed is not None:
         metrics["probe_loss"] = probed.detach()
         loss = loss + probed
-    return loss, metrics
+    return ModelTerms(loss, metrics, filtered, embeddings)
+
+
+def model_loss(
+    model: WorldModel, observations: Observations, actions: Tensor, noise: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss and the numbers to log of `model_terms`."""
+    return model_terms(model, observations, actions, noise)[:2]
 
 
 def inverse_dynamics_loss(

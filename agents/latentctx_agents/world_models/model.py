@@ -37,6 +37,7 @@ class WorldModel(nn.Module):
         super().__init__()
         self.config, self.sensors, self.action_dim = config, sensors, action_dim
         self.encoder, embedding = observation_encoder(sensors, config)
+        self.embed_dim = embedding
         self.rssm = RSSM(config, embedding, action_dim)
         self.decoders = nn.ModuleDict(
             {

@@ -1,0 +1,160 @@
+"""Dreamer's loop: collect episodes with the policy, learn from all of them, keep snapshots; a killed run continues."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from latentctx_agents.aime.acting import LatentPolicy
+from latentctx_agents.dreamer.agent import Dreamer
+from latentctx_agents.dreamer.buffer import EpisodeBuffer, Episodes
+from latentctx_agents.dreamer.config import DreamerConfig
+from latentctx_agents.optim import (
+    CHECKPOINT_FILE,
+    Metrics,
+    OnStep,
+    read_checkpoint,
+    unheard,
+    write_checkpoint,
+)
+from latentctx_agents.runs import MetricsLog, RunFolder
+from latentctx_agents.world_models.model import as_encoder
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+from latentctx_datasets.recipes.locomotion import ENV_KWARGS
+from latentctx_envs.replacing import replacing
+from latentctx_envs.rollout import rollout
+
+SNAPSHOTS = "snapshots"
+COLLECTION_SEED = 3_000_000  # of the first episode; no dataset's episodes have these seeds
+
+
+class _Random:
+    """Uniform actions."""
+
+    def __init__(self, action_dim: int, rng: np.random.Generator) -> None:
+        self._dim, self._rng = action_dim, rng
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def __call__(self, observation: Any, info: Any) -> np.ndarray:
+        """Actions (n, a)."""
+        return self._rng.uniform(-1.0, 1.0, (len(observation), self._dim)).astype(np.float32)
+
+
+def train(
+    config: DreamerConfig, directory: Path, *, device: str = "cpu", on_round: OnStep = unheard
+) -> Dreamer:
+    """Train an agent into a run folder and return it; a killed run continues from its last round.
+
+    The folder holds every episode (`episodes/`) and the snapshots (`snapshots/`): a filter and a policy each.
+
+    Args:
+        config: the agent.
+        directory: run folder.
+        device: torch device.
+        on_round: called with (rounds so far, metrics).
+
+    Raises:
+        ValueError: the folder belongs to another training, or its checkpoint is damaged.
+    """
+    RunFolder(directory, config)
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    env = gym.make_vec(ENV_IDS[config.task], num_envs=config.episodes, **ENV_KWARGS)
+    agent = Dreamer(config, int(np.prod(env.single_action_space.shape or ())), device=device)
+    buffer = EpisodeBuffer(directory / "episodes")
+    buffer.keep(_restore(agent, directory, rng))
+    log = MetricsLog(directory, start=buffer.rounds)
+    for done, metrics in _rounds(agent, buffer, env, directory, rng, device):
+        if updates_after(done - 1, config):  # rows have the same columns
+            log.write(done, metrics)
+        on_round(done, metrics)
+    log.close()
+    env.close()
+    return agent
+
+
+def _rounds(
+    agent: Dreamer,
+    buffer: EpisodeBuffer,
+    env: gym.vector.VectorEnv[Any, Any, Any],
+    directory: Path,
+    rng: np.random.Generator,
+    device: str,
+) -> Iterator[tuple[int, Metrics]]:
+    config = agent.config
+    while buffer.rounds < config.rounds:
+        index = buffer.rounds
+        if index < config.random_rounds:
+            policy: Any = _Random(agent.model.action_dim, rng)
+        else:
+            policy = LatentPolicy(agent.model, agent.policy, seed=config.seed * 100_003 + index)
+        episodes = collect(env, policy, COLLECTION_SEED + index * config.episodes)
+        buffer.add(episodes)
+        agent.model.train()
+        agent.policy.train()
+        sums: dict[str, float] = {}
+        count = updates_after(index, config)
+        for _ in range(count):
+            metrics = agent.update(buffer.sample(rng, config.batch_size, config.length, device))
+            for name, value in metrics.items():
+                sums[name] = sums.get(name, 0.0) + value / count
+        done = buffer.rounds
+        if done * config.snapshots // config.rounds > index * config.snapshots // config.rounds:
+            snapshot(agent, directory / SNAPSHOTS / f"{done:05d}")
+        _save(agent, directory, done, rng)
+        yield done, {"return": float(episodes.rewards.sum(axis=0).mean()), **sums}
+
+
+def updates_after(index: int, config: DreamerConfig) -> int:
+    """Updates that follow a round, from 0: none before the last random one."""
+    if index < config.random_rounds - 1:
+        return 0
+    return config.first_updates if index == config.random_rounds - 1 else config.updates
+
+
+def collect(env: gym.vector.VectorEnv[Any, Any, Any], policy: Any, seed: int) -> Episodes:
+    """One episode of each environment, from consecutive seeds."""
+    observations, actions, rewards = [], [], []
+    for step in rollout(env, policy, [{"seed": seed}]):
+        if not observations:
+            observations.append(np.array(step.observation))
+            actions.append(np.zeros_like(step.action))
+            rewards.append(np.zeros_like(step.reward))
+        observations.append(np.array(step.next_observation))
+        actions.append(np.clip(step.action, -1.0, 1.0))
+        rewards.append(step.reward)
+    return Episodes(*(np.stack(parts).astype(np.float32) for parts in (observations, actions, rewards)))
+
+
+def snapshot(agent: Dreamer, directory: Path) -> None:
+    """Write what acts: the filter as an encoder, and the policy."""
+    as_encoder(agent.model).save_pretrained(directory / "encoder")
+    with replacing(directory / "policy.safetensors") as fresh:
+        save_file({name: t.contiguous().cpu() for name, t in agent.policy.state_dict().items()}, fresh)
+
+
+def _save(agent: Dreamer, directory: Path, rounds: int, rng: np.random.Generator) -> None:
+    tensors = {
+        f"{name}/{key}": tensor
+        for name, stepper in agent.steppers.items()
+        for key, tensor in stepper.tensors().items()
+    }
+    write_checkpoint(directory / CHECKPOINT_FILE, tensors, rng=rng, facts={"rounds": rounds})
+
+
+def _restore(agent: Dreamer, directory: Path, rng: np.random.Generator) -> int:
+    """Rounds that the checkpoint knows of; 0 without one."""
+    path = directory / CHECKPOINT_FILE
+    if not path.exists():
+        return 0
+    with read_checkpoint(path, rng=rng) as (tensors, facts):
+        for name, stepper in agent.steppers.items():
+            prefix = f"{name}/"
+            stepper.load({k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)})
+    return facts["rounds"]
