@@ -4,6 +4,7 @@ The algorithm is the library's. This module makes the environment, keeps evenly 
 replay datasets, writes a checkpoint from which a killed training goes on, and measures the result as the paper does.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from latentctx_agents.demonstrator_envs import CHEETAH_ANGLE, FlipTraining, Phase
@@ -81,6 +82,9 @@ class DemonstratorConfig:
         0.0  # that share falls with this power of the decisions that are left; 0 keeps it
     )
     phase: bool = False  # cheetah: sine and cosine of the trunk's angle instead of the angle, which grows with each turn
+    init: str | None = (
+        None  # run folder of a finished training that this one goes on from, with its own settings
+    )
     snapshots: int = 20  # policies kept, evenly over the training
     seed: int = 0
 
@@ -182,6 +186,9 @@ class _Keeper(BaseCallback):
             load_checkpoint(model, self._checkpoint)
             stacked, count = load_file(self.file), int(_metadata(self._checkpoint)["snapshots"])
             self._snapshots = [{k: t[i] for k, t in stacked.items()} for i in range(count)]
+        elif self._config.init is not None:
+            load_checkpoint(model, _finished(self._config) / "checkpoint.safetensors")
+            model.num_timesteps = 0
         self._log = MetricsLog(self._directory, start=model.num_timesteps)
         self._flip = _flip_training(model)
 
@@ -239,6 +246,30 @@ def _normalizer(model: PPO) -> Any:
     env = model.get_vec_normalize_env()
     assert env is not None
     return env
+
+
+def _finished(config: DemonstratorConfig) -> Path:
+    """The run folder that a training goes on from.
+
+    Raises:
+        ValueError: it holds no finished training of the same task with the same networks.
+    """
+    folder = Path(config.init or "")
+    try:
+        first = json.loads((folder / "config.json").read_text())
+        done = int(_metadata(folder / "checkpoint.safetensors")["decisions"])
+    except (OSError, ValueError, KeyError, SafetensorError):
+        raise ValueError(f"init: {folder} holds no training of a demonstrator.") from None
+    own = asdict(config)
+    differing = [
+        name
+        for name in ("task", "hidden", "phase")
+        if list(np.atleast_1d(first[name])) != list(np.atleast_1d(own[name]))
+    ]
+    if differing or done < first["decisions"]:
+        what = f"differs in {', '.join(differing)}" if differing else "is not finished"
+        raise ValueError(f"init: the training in {folder} {what}.")
+    return folder
 
 
 def _flip_training(model: PPO) -> FlipTraining | None:
@@ -362,7 +393,15 @@ def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measureme
 
 
 def command(config: DemonstratorConfig) -> str:
-    """The command that trains and publishes this demonstrator."""
+    """The command that trains and publishes this demonstrator; before it that of the training it goes on from."""
+    if config.init is not None:
+        first = json.loads((Path(config.init) / "config.json").read_text())
+        known = {field.name for field in fields(config)} & set(first)
+        earlier = DemonstratorConfig(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in first.items() if k in known}
+        )
+        before = command(earlier).replace(" --publish", "")
+        return f"{before} --out {config.init} && {command(dataclasses.replace(config, init=None))} --init {config.init}"
     chosen = []
     for field in fields(config):
         value = getattr(config, field.name)

@@ -184,6 +184,23 @@ def test_the_last_observation_of_an_episode_has_its_phase_too():
     venv.close()
 
 
+def test_a_training_goes_on_from_a_finished_one_and_its_command_names_both(trained, tmp_path, refuses):
+    _, first = trained
+    config = dataclasses.replace(TINY, init=str(first), learning_rate=1e-9, target_kl=1e-9, episode_steps=50)
+    file = demonstrators.train(config, tmp_path / "second")
+    before, after = load_file(trained[0]), load_file(file)
+    np.testing.assert_allclose(after["action.weight"][0], before["action.weight"][-1], atol=1e-3)
+    assert demonstrators.command(config).startswith(
+        "latentctx demonstrator train cheetah-run --decisions 256"
+    )
+    assert f"--out {first} && latentctx" in demonstrators.command(config)
+    assert demonstrators.command(config).endswith(f"--init {first}")
+    with refuses("holds no training"):
+        demonstrators.train(dataclasses.replace(config, init=str(tmp_path / "none")), tmp_path / "third")
+    with refuses("differs in task"):
+        demonstrators.train(dataclasses.replace(config, task="cheetah-flip"), tmp_path / "fourth")
+
+
 def test_shorter_episodes_begin_more_often_and_are_cut_off_not_over():
     venv = demonstrators.make_training_env(dataclasses.replace(TINY, episode_steps=5))
     venv.reset()
