@@ -396,10 +396,9 @@ def command(config: DemonstratorConfig) -> str:
     """The command that trains and publishes this demonstrator; before it that of the training it goes on from."""
     if config.init is not None:
         first = json.loads((Path(config.init) / "config.json").read_text())
-        known = {field.name for field in fields(config)} & set(first)
-        earlier = DemonstratorConfig(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in first.items() if k in known}
-        )
+        names = {field.name for field in fields(config)}
+        known: dict[str, Any] = {name: value for name, value in first.items() if name in names}
+        earlier = DemonstratorConfig(**{**known, "hidden": tuple(known["hidden"])})
         before = command(earlier).replace(" --publish", "")
         return f"{before} --out {config.init} && {command(dataclasses.replace(config, init=None))} --init {config.init}"
     chosen = []
