@@ -30,16 +30,13 @@ class FlipTraining(VecEnvWrapper):
         task: such as "cheetah-flip" (nose down) or "walker-flip-backward".
         wrong_way: share of the cost.
         overspeed: share of the bonus: who turns fast keeps the full rate where the ground takes some of it.
-
-    Attributes:
-        overspeed: as above; a training may let it fade, so that its end is about the task's own reward.
     """
 
     def __init__(self, venv: VecEnv, task: str, wrong_way: float, overspeed: float) -> None:
         super().__init__(venv)
         self._index = TURNING_RATE[task.partition("-")[0]]
         self._way = -1.0 if task.endswith("backward") else 1.0
-        self._wrong_way, self.overspeed = wrong_way, overspeed
+        self._wrong_way, self._overspeed = wrong_way, overspeed
 
     def reset(self) -> Any:
         """The first observations."""
@@ -49,7 +46,7 @@ class FlipTraining(VecEnvWrapper):
         """One step; the step that ends an episode is left as it is, its observation is that of the next one."""
         observations, rewards, dones, infos = self.venv.step_wait()
         rates = self._way * np.asarray(observations)[:, self._index] / FLIP_RATE
-        change = self.overspeed * np.clip(rates - 1.0, 0.0, 1.0) - self._wrong_way * np.maximum(-rates, 0.0)
+        change = self._overspeed * np.clip(rates - 1.0, 0.0, 1.0) - self._wrong_way * np.maximum(-rates, 0.0)
         rewards = rewards + np.where(dones, 0.0, ENV_KWARGS["action_repeat"] * change)
         return observations, rewards, dones, infos
 

@@ -4,7 +4,6 @@ The algorithm is the library's. This module makes the environment, keeps evenly 
 replay datasets, writes a checkpoint from which a killed training goes on, and measures the result as the paper does.
 """
 
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from latentctx_agents.demonstrator_envs import CHEETAH_ANGLE, FlipTraining, Phase
@@ -78,13 +77,7 @@ class DemonstratorConfig:
     overspeed: float = (
         0.0  # flips: share of the reward that turning beyond the full rate earns in training, up to twice
     )
-    overspeed_decay: float = (
-        0.0  # that share falls with this power of the decisions that are left; 0 keeps it
-    )
     phase: bool = False  # cheetah: sine and cosine of the trunk's angle instead of the angle, which grows with each turn
-    init: str | None = (
-        None  # run folder of a finished training that this one goes on from, with its own settings
-    )
     snapshots: int = 20  # policies kept, evenly over the training
     seed: int = 0
 
@@ -178,7 +171,6 @@ class _Keeper(BaseCallback):
         self._config, self._directory, self._on_rollout = config, directory, on_rollout
         self._snapshots: list[dict[str, torch.Tensor]] = []
         self._log: MetricsLog | None = None
-        self._flip: FlipTraining | None = None
 
     def restore(self, model: PPO) -> None:
         """Continue from the checkpoint, if there is one."""
@@ -186,11 +178,7 @@ class _Keeper(BaseCallback):
             load_checkpoint(model, self._checkpoint)
             stacked, count = load_file(self.file), int(_metadata(self._checkpoint)["snapshots"])
             self._snapshots = [{k: t[i] for k, t in stacked.items()} for i in range(count)]
-        elif self._config.init is not None:
-            load_checkpoint(model, _finished(self._config) / "checkpoint.safetensors")
-            model.num_timesteps = 0
         self._log = MetricsLog(self._directory, start=model.num_timesteps)
-        self._flip = _flip_training(model)
 
     def _on_step(self) -> bool:
         return True
@@ -204,8 +192,6 @@ class _Keeper(BaseCallback):
         self._on_rollout(self.num_timesteps, metrics)
         left = 1.0 - self.num_timesteps / self._config.decisions
         self.model.ent_coef = self._config.entropy * max(left, 0.0) ** self._config.entropy_decay
-        if self._flip is not None:
-            self._flip.overspeed = self._config.overspeed * max(left, 0.0) ** self._config.overspeed_decay
         due = (len(self._snapshots) + 1) * self._config.decisions / self._config.snapshots
         if self.num_timesteps >= due:  # with the weights that played this rollout
             self._snapshots.append(snapshot(self.model, phase=self._config.phase))
@@ -245,38 +231,6 @@ def snapshot(model: PPO, *, phase: bool = False) -> dict[str, torch.Tensor]:
 def _normalizer(model: PPO) -> Any:
     env = model.get_vec_normalize_env()
     assert env is not None
-    return env
-
-
-def _finished(config: DemonstratorConfig) -> Path:
-    """The run folder that a training goes on from.
-
-    Raises:
-        ValueError: it holds no finished training of the same task with the same networks.
-    """
-    folder = Path(config.init or "")
-    try:
-        first = json.loads((folder / "config.json").read_text())
-        done = int(_metadata(folder / "checkpoint.safetensors")["decisions"])
-    except (OSError, ValueError, KeyError, SafetensorError):
-        raise ValueError(f"init: {folder} holds no training of a demonstrator.") from None
-    own = asdict(config)
-    differing = [
-        name
-        for name in ("task", "hidden", "phase")
-        if list(np.atleast_1d(first[name])) != list(np.atleast_1d(own[name]))
-    ]
-    if differing or done < first["decisions"]:
-        what = f"differs in {', '.join(differing)}" if differing else "is not finished"
-        raise ValueError(f"init: the training in {folder} {what}.")
-    return folder
-
-
-def _flip_training(model: PPO) -> FlipTraining | None:
-    """What changes the reward of the model's environments, if they flip."""
-    env: Any = model.get_env()
-    while env is not None and not isinstance(env, FlipTraining):
-        env = getattr(env, "venv", None)
     return env
 
 
@@ -393,14 +347,7 @@ def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measureme
 
 
 def command(config: DemonstratorConfig) -> str:
-    """The command that trains and publishes this demonstrator; before it that of the training it goes on from."""
-    if config.init is not None:
-        first = json.loads((Path(config.init) / "config.json").read_text())
-        names = {field.name for field in fields(config)}
-        known: dict[str, Any] = {name: value for name, value in first.items() if name in names}
-        earlier = DemonstratorConfig(**{**known, "hidden": tuple(known["hidden"])})
-        before = command(earlier).replace(" --publish", "")
-        return f"{before} --out {config.init} && {command(dataclasses.replace(config, init=None))} --init {config.init}"
+    """The command that trains and publishes this demonstrator."""
     chosen = []
     for field in fields(config):
         value = getattr(config, field.name)

@@ -139,17 +139,6 @@ def test_in_the_training_of_flips_an_angle_lost_costs_what_it_earned_and_haste_p
     assert max(gains) > 0.1, max(gains)
 
 
-@pytest.mark.parametrize(("decay", "left"), [(0.0, 1.0), (1.0, 0.0)])
-def test_the_bonus_for_haste_fades_with_the_training_if_it_shall(decay, left, tmp_path, monkeypatch):
-    made, make = [], demonstrators.make_training_env
-    monkeypatch.setattr(
-        demonstrators, "make_training_env", lambda config: made.append(make(config)) or made[0]
-    )
-    config = dataclasses.replace(TINY, task="cheetah-flip", overspeed=1.0, overspeed_decay=decay)
-    demonstrators.train(config, tmp_path)
-    assert made[0].venv.overspeed == left
-
-
 def test_a_policy_of_the_phase_acts_as_it_was_trained_and_does_not_see_whole_turns(tmp_path):
     config = dataclasses.replace(TINY, task="cheetah-flip", phase=True)
     policy = TrainedPolicy(demonstrators.train(config, tmp_path))
@@ -182,23 +171,6 @@ def test_the_last_observation_of_an_episode_has_its_phase_too():
     assert dones.all()
     assert infos[0]["terminal_observation"].shape == (18,)
     venv.close()
-
-
-def test_a_training_goes_on_from_a_finished_one_and_its_command_names_both(trained, tmp_path, refuses):
-    _, first = trained
-    config = dataclasses.replace(TINY, init=str(first), learning_rate=1e-9, target_kl=1e-9, episode_steps=50)
-    file = demonstrators.train(config, tmp_path / "second")
-    before, after = load_file(trained[0]), load_file(file)
-    np.testing.assert_allclose(after["action.weight"][0], before["action.weight"][-1], atol=1e-3)
-    assert demonstrators.command(config).startswith(
-        "latentctx demonstrator train cheetah-run --decisions 256"
-    )
-    assert f"--out {first} && latentctx" in demonstrators.command(config)
-    assert demonstrators.command(config).endswith(f"--init {first}")
-    with refuses("holds no training"):
-        demonstrators.train(dataclasses.replace(config, init=str(tmp_path / "none")), tmp_path / "third")
-    with refuses("differs in task"):
-        demonstrators.train(dataclasses.replace(config, task="cheetah-flip"), tmp_path / "fourth")
 
 
 def test_shorter_episodes_begin_more_often_and_are_cut_off_not_over():
