@@ -79,11 +79,16 @@ def aime_table(body: str, observed: str) -> str:
         for row in read_results(sorted((RESULTS / body).glob("*.csv")))
         if row["metric"] == "expert_share" and row["setting"]["observed"] == observed
     ]
-    methods = [name for name in LABELS if any(row["method"] == name for row in rows)]
+    named = sorted(LABELS, key=lambda name: name == "behavior_cloning")  # told the actions: stands last
+    methods = [name for name in named if any(row["method"] == name for row in rows)]
     pairs = dict.fromkeys(
         (row["setting"]["set"], row["setting"]["task"]) for row in rows if row["setting"]["set"]
     )
-    head = "| experience | shown | " + " | ".join(LABELS[name] for name in methods) + " |"
+    head = (
+        "| experience | shown | "
+        + " | ".join("BC, true actions" if name == "behavior_cloning" else LABELS[name] for name in methods)
+        + " |"
+    )
     lines = [head, "|" + "---|" * (2 + len(methods))]
     for known, task in pairs:
         cells = [_cell(rows, body, known, task, method, observed) for method in methods]

@@ -249,7 +249,7 @@ def study_visible(world: str = "point-mass", demos: int = 2) -> None:
         frameon=False,
         fontsize=9,
         loc="upper right",
-        bbox_to_anchor=(1.0, 0.9),
+        bbox_to_anchor=(1.0, 0.8),
     )
     figure.savefig(IMAGES / "study_visible.png", dpi=130)
     pyplot.close(figure)

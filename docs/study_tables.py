@@ -12,8 +12,7 @@ from latentctx_agents.results import read_results
 from latentctx_agents.stats import bootstrap_share_interval, iqm
 
 RESULTS = Path(__file__).parents[1] / "agents" / "results" / "inverse_dynamics"
-DEFAULT = {"n_step": 1, "goal_visible": False, "pretrain_dataset": None}
-LARGEST = 1000  # contexts to pretrain on
+DEFAULT = {"n_step": 1, "goal_visible": False, "pretrain_dataset": None, "preset": "quick"}
 
 # The paper's success, digitised from its figures, with its largest pretraining set: world -> demonstrations -> method
 PAPER: dict[str, dict[int, dict[str, float]]] = {
@@ -86,7 +85,11 @@ def study_table(world: str, demos: int, **setting: Any) -> str:
     rows = rows_of(world)
     head = "| method | success | 95 % interval | IQM | each seed | paper | loss on held-out demonstrations | position unexplained |"
     lines = [head, "|" + "---|" * 8]
-    for method, label in LABELS.items():
+    shifted = {"preset": "custom"}  # the only rows of other settings so far: random shifts of the frames
+    arms = [(method, label, {}) for method, label in LABELS.items()]
+    arms.insert(5, ("static_contrastive", "static contrastive, shifts of 4 px", shifted))
+    for method, label, other in arms:
+        setting = {**setting, "preset": "quick", **other}
         found = chosen(rows, "success", method, demos=demos, **setting)
         if not found:
             continue
@@ -156,7 +159,12 @@ def visible_table(world: str, demos: int) -> str:
 
 def features_table(world: str) -> str:
     """How much of one representation is not explained by another, mean over seeds."""
-    rows = [row for row in rows_of(world) if row["metric"] == "features_unexplained"]
+    rows = [
+        row
+        for row in rows_of(world)
+        if row["metric"] == "features_unexplained"
+        and all(row["setting"].get(name) == value for name, value in DEFAULT.items())
+    ]
     names = [name for name in LABELS if any(row["method"] == name for row in rows)]
     lines = ["| from | " + " | ".join(LABELS[name] for name in names) + " |", "|" + "---|" * (1 + len(names))]
     for method in names:

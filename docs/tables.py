@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aime_tables
 import numpy as np
+import study_tables
 import theory_tables
 
 from latentctx_agents import zoo
@@ -219,6 +221,7 @@ def _ratio(value: float) -> str:
 
 PERFORMANCE = ROOT / "docs" / "performance.md"
 AIME_PAGE = ROOT / "docs" / "papers" / "aime.md"
+STUDY_PAGE = ROOT / "docs" / "papers" / "inverse_dynamics.md"
 TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "demo": (demo_table, [ROOT / "docs" / "papers" / "inverse_dynamics.md"]),
     "render-profiles": (profiles_table, [PERFORMANCE]),
@@ -233,6 +236,10 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "bench-data": (lambda: bench_table("data"), [PERFORMANCE]),
     "bench-encode": (lambda: bench_table("encode"), [PERFORMANCE]),
     "bench-world-model": (lambda: bench_table("world_model"), [PERFORMANCE, AIME_PAGE]),
+    "study-point-mass": (lambda: study_tables.study_table("point-mass", 2), [STUDY_PAGE]),
+    "study-visible": (lambda: study_tables.visible_table("point-mass", 2), [STUDY_PAGE]),
+    "study-features": (lambda: study_tables.features_table("point-mass"), [STUDY_PAGE]),
+    "aime-walker": (lambda: aime_tables.aime_table("walker", "position"), [AIME_PAGE]),
     **theory_tables.TABLES,
 }
 

@@ -20,6 +20,7 @@ from latentctx_agents.world_models.evidence import evidence_of
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel
 from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
+from latentctx_agents.world_models.windows import windows_of
 from latentctx_datasets import DatasetError
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import QUICK
@@ -228,6 +229,22 @@ def test_acting_filters_what_training_filtered():
     acting.reset()
     one = acting(observations.states[0, 2].numpy(), {})
     np.testing.assert_allclose(one, actions[1][2], atol=1e-6)
+
+
+def test_the_bound_of_true_actions_is_that_of_filtering_with_them(world_model):
+    model, _ = load_world_model(world_model)
+    found = imitation.true_evidence(dataclasses.replace(TINY, burn_in=2), model, batches=200)
+    store = train.open_episodes(SMALL, "state", 64)
+    draw = windows_of(
+        store, np.random.default_rng(5), batch_size=800, length=10, observed="state", episodes=np.arange(3)
+    )
+    batch = draw()
+    with torch.no_grad():
+        noise = model.noise(10, 800)
+        filtered = filter_states(model.rssm, model.embed(batch.observations), batch.previous_actions, noise)
+        terms = evidence_of(model, filtered, batch.observations)
+    expected = (terms.reconstruction - terms.divergence)[2:].sum(dim=0)
+    assert found == pytest.approx(expected.mean().item(), abs=4 * float(expected.std()) / 800**0.5)
 
 
 def test_all_objectives_train(world_model, tmp_path):

@@ -14,12 +14,14 @@ from latentctx_agents.aime.inference import OBJECTIVES, Objective, imitation_los
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, run_resumable, unheard
 from latentctx_agents.runs import RunFolder
+from latentctx_agents.world_models.evidence import Evidence, evidence_of
 from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.model import WorldModel
 from latentctx_agents.world_models.train import Precision
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import RECIPES, StateStore
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+from latentctx_envs.encoders.latent.rssm import filter_states
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
 from latentctx_envs.replacing import replacing
 
@@ -159,6 +161,34 @@ def loss_of(
         "divergence": found.divergence.sum(dim=0).mean().item(),
         "action_error": error.item(),
     }
+
+
+def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16) -> float:
+    """The bound of the demonstrations under the actions that were taken, which imitation is not told [nats a window].
+
+    What the bound under inferred actions rises towards, as far as these can be inferred (the paper's diagnostic).
+
+    Args:
+        config: of the imitation.
+        model: the world model.
+        batches: how many are averaged.
+    """
+    store = open_demonstrations(config, model)
+    rng = np.random.default_rng([config.seed, 1])
+    size, observed = config.optimizer.batch_size, model.sensors.observed
+    draw = windows_of(
+        store, rng, batch_size=size, length=config.length, observed=observed, episodes=np.arange(config.demos)
+    )
+    found = []
+    with torch.no_grad():
+        for _ in range(batches):
+            batch = draw()
+            actions = batch.previous_actions
+            noise = model.noise(*actions.shape[:2])
+            filtered = filter_states(model.rssm, model.embed(batch.observations), actions, noise)
+            terms = evidence_of(model, filtered, batch.observations)
+            found.append(-Evidence(*(term[config.burn_in :] for term in terms)).loss().item())
+    return float(np.mean(found))
 
 
 def save_policy(policy: TanhPolicy, directory: Path) -> None:

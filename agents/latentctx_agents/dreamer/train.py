@@ -23,6 +23,7 @@ from latentctx_agents.optim import (
 )
 from latentctx_agents.runs import MetricsLog, RunFolder
 from latentctx_agents.world_models.model import as_encoder
+from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.replacing import replacing
@@ -30,20 +31,6 @@ from latentctx_envs.rollout import rollout
 
 SNAPSHOTS = "snapshots"
 COLLECTION_SEED = 3_000_000  # of the first episode; no dataset's episodes have these seeds
-
-
-class _Random:
-    """Uniform actions."""
-
-    def __init__(self, action_dim: int, rng: np.random.Generator) -> None:
-        self._dim, self._rng = action_dim, rng
-
-    def reset(self) -> None:
-        """Nothing is remembered."""
-
-    def __call__(self, observation: Any, info: Any) -> np.ndarray:
-        """Actions (n, a)."""
-        return self._rng.uniform(-1.0, 1.0, (len(observation), self._dim)).astype(np.float32)
 
 
 def train(
@@ -90,11 +77,13 @@ def _rounds(
     config = agent.config
     while buffer.rounds < config.rounds:
         index = buffer.rounds
+        first = COLLECTION_SEED + index * config.episodes
         if index < config.random_rounds:
-            policy: Any = _Random(agent.model.action_dim, rng)
+            policy: Any = make_demonstrator("random")
+            policy.begin(env.single_action_space, range(first, first + config.episodes))
         else:
             policy = LatentPolicy(agent.model, agent.policy, seed=config.seed * 100_003 + index)
-        episodes = collect(env, policy, COLLECTION_SEED + index * config.episodes)
+        episodes = collect(env, policy, first)
         buffer.add(episodes)
         agent.model.train()
         agent.policy.train()

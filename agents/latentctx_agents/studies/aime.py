@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from latentctx_agents.aime import baselines
 from latentctx_agents.aime.acting import LatentPolicy
-from latentctx_agents.aime.imitate import imitate, view_of
+from latentctx_agents.aime.imitate import imitate, true_evidence, view_of
 from latentctx_agents.aime.stacked import Stacked, stack_of
 from latentctx_agents.demonstrators import returns_of
 from latentctx_agents.results import Measurement, add_results
@@ -44,6 +44,7 @@ from latentctx_envs.replacing import replacing
 from latentctx_envs.rollout import Policy
 
 STUDY = "aime"
+LOGGED = ("action_error", "evidence", "true_evidence")  # numbers of a training that are results
 
 
 def body_set(config: AimeStudyConfig, name: str) -> str:
@@ -175,6 +176,7 @@ def _learn_aime(
     )
     model, policy = imitate(imitation, knowledge / "model", place)
     last = {k: v for k, v in read_metrics(place)[-1].items() if k not in ("step", "seconds")}
+    last["true_evidence"] = true_evidence(imitation, model)
     return LatentPolicy(model, policy, sample_state=config.sample_state, seed=arm.seed), last
 
 
@@ -211,7 +213,7 @@ def rows_of(
         "return": float(returns.mean()),
         "return_std": float(returns.std()),
         "expert_share": float(returns.mean()) / result["expert"],
-        **{name: value for name, value in result["metrics"].items() if name in ("action_error", "evidence")},
+        **{name: value for name, value in result["metrics"].items() if name in LOGGED},
     }
     setting = {
         "task": task, "set": arm.set, "observed": arm.observed, "demos": demos, "preset": config.preset,
