@@ -260,7 +260,7 @@ def test_the_command_writes_where_it_is_told(demo, tmp_path, capsys):
 def test_every_study_of_the_project_has_a_report(folder, tmp_path):
     path = write_report(folder, tmp_path / "report.html")
     page = Reader(path.read_text())
-    sections = read_sections(sorted(folder.glob("*.csv")), folder)
+    sections = read_sections(sorted(folder.rglob("*.csv")), folder)
     assert len(page.all("table")) == len(sections)
     assert len(page.rows) == sum(1 + len(section.estimates) for section in sections)
 
