@@ -191,6 +191,12 @@ class Training:
         return True
 
 
+def write_weights(path: Path, module: nn.Module) -> None:
+    """The tensors of a module as safetensors, in one move."""
+    with replacing(path) as fresh:
+        save_file({name: t.contiguous().cpu() for name, t in module.state_dict().items()}, fresh)
+
+
 def write_checkpoint(
     path: Path, tensors: Mapping[str, Tensor], *, rng: np.random.Generator, facts: Mapping[str, Any]
 ) -> None:

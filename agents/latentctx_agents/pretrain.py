@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, run_resumable, unheard
+from latentctx_agents.optim import (
+    CHECKPOINT_FILE,
+    Metrics,
+    OnStep,
+    OptimizerConfig,
+    Training,
+    run_resumable,
+    unheard,
+)
 from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
 from latentctx_agents.runs import RunFolder, command_line, environment
 from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_store
@@ -114,7 +122,7 @@ def pretrain(
         for step, metrics in _train(config, training, encoder, store, directory, device):
             on_step(step, metrics)
     encoder.save_pretrained(target, training=_record(config, store, time.monotonic() - began))
-    (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+    (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
     return encoder.eval()
 
 

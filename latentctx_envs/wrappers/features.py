@@ -9,9 +9,10 @@ from gymnasium import spaces
 
 from latentctx_envs.encoders import Encoder, FrozenEncoder
 from latentctx_envs.encoders.latent.encoder import LatentEncoder
+from latentctx_envs.encoders.latent.sensors import PIXELS
 from latentctx_envs.encoders.latent.streams import Streams
 
-PIXELS, FEATURES = "pixels", "features"
+FEATURES = "features"
 GOAL_OBSERVATION = "observation"  # of a goal environment; its goals stay what they are, and so do its rewards
 
 

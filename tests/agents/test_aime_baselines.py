@@ -134,7 +134,9 @@ def test_a_mean_over_chunks_weighs_them_by_their_size():
     assert error == pytest.approx(4.5)
 
 
-@pytest.mark.parametrize("wrong", [{"held_out": 1.0}, {"batch_size": 0}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"held_out": 1.0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"check_every": 0}]
+)
 def test_impossible_numbers_are_refused(wrong):
     with pytest.raises(ValueError, match=r"held_out lies|start at 1"):
         RegressionConfig(**wrong)

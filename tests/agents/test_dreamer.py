@@ -189,7 +189,9 @@ def test_a_killed_training_ends_as_one_that_was_not(explore, tmp_path, monkeypat
     ]
 
 
-@pytest.mark.parametrize("wrong", [{"task": "hopper-hop"}, {"horizon": 1}, {"rounds": 1}, {"ensemble": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"task": "hopper-hop"}, {"horizon": 1}, {"rounds": 1}, {"ensemble": 1}, {"random_rounds": 0}]
+)
 def test_what_cannot_be_trained_is_refused(wrong):
     with pytest.raises(ValueError, match=r"task must be|start at 1"):
         dataclasses.replace(TINY, **wrong)

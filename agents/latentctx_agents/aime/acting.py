@@ -48,7 +48,7 @@ class LatentPolicy:
     def _act(self, seen: Tensor) -> Tensor:
         model = self._model
         if self._state is None or self._action is None:
-            self._state = model.initial(len(seen))
+            self._state = model.rssm.initial(len(seen))
             self._action = torch.zeros(len(seen), model.action_dim)
         if model.sensors.observed == PIXELS:
             observations = Observations(torch.zeros(1, len(seen), 0), seen[None])

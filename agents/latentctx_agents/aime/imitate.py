@@ -7,23 +7,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from latentctx_agents.aime.inference import OBJECTIVES, Objective, imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
-from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, run_resumable, unheard
+from latentctx_agents.optim import (
+    CHECKPOINT_FILE,
+    Metrics,
+    OnStep,
+    OptimizerConfig,
+    Training,
+    run_resumable,
+    unheard,
+    write_weights,
+)
 from latentctx_agents.runs import RunFolder
 from latentctx_agents.world_models.evidence import Evidence, evidence_of
 from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.model import WorldModel
 from latentctx_agents.world_models.train import Precision
-from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
+from latentctx_agents.world_models.windows import Windows, frames_of, open_episodes, windows_of
 from latentctx_datasets import RECIPES, StateStore
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_envs.encoders.latent.rssm import filter_states
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
-from latentctx_envs.replacing import replacing
 
 WEIGHTS_FILE = "policy.safetensors"
 
@@ -193,9 +201,8 @@ def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16)
 
 def save_policy(policy: TanhPolicy, directory: Path) -> None:
     """Write a finished policy; the checkpoint of its training goes."""
-    with replacing(directory / WEIGHTS_FILE) as fresh:
-        save_file({name: t.contiguous().cpu() for name, t in policy.state_dict().items()}, fresh)
-    (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+    write_weights(directory / WEIGHTS_FILE, policy)
+    (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
 def task_of(dataset_id: str) -> str:
@@ -216,4 +223,4 @@ def view_of(observed: Observed, image_size: int) -> dict[str, Any]:
     """Keyword arguments of vector environments that show what a learner in this setting sees."""
     if observed != PIXELS:
         return {"observation": observed}
-    return {"observation": PIXELS, "image_size": image_size, "render_profile": "fast", "num_workers": 0}
+    return {"observation": PIXELS, "num_workers": 0, **frames_of(image_size).arguments()}

@@ -25,10 +25,6 @@ class TanhPolicy(nn.Module):
         """The distribution before the tanh."""
         return self.network(inputs)
 
-    def sample(self, inputs: Tensor, noise: Tensor) -> Tensor:
-        """The actions (..., a) that standard normal noise stands for; gradients pass."""
-        return torch.tanh(self.network(inputs).sample(noise))
-
     def mode(self, inputs: Tensor) -> Tensor:
         """The tanh of the mean."""
         return torch.tanh(self.network(inputs).mean)

@@ -35,6 +35,8 @@ class RegressionConfig:
         """Refuse impossible numbers in words."""
         if min(self.batch_size, self.patience) < 1 or min(self.least_epochs, self.least_steps) < 0:
             raise ValueError("batch_size and patience start at 1, least_epochs and least_steps at 0.")
+        if min(n for n in (self.most_steps, self.check_every, 1) if n is not None) < 1:
+            raise ValueError("most_steps and check_every start at 1, or are None.")
         if not 0.0 < self.held_out < 1.0 or self.learning_rate <= 0.0:
             raise ValueError("held_out lies between 0 and 1, learning_rate above 0.")
 
@@ -83,7 +85,7 @@ def fit(
     inside, outside = split(episodes, config, rng)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     epoch = max(-(-len(inside) // config.batch_size), 1)
-    every = config.check_every or epoch
+    every = epoch if config.check_every is None else config.check_every
     least = max(config.least_epochs * epoch, config.least_steps)
     most = config.most_steps if config.most_steps is not None else np.inf
     best, kept, bad, step = np.inf, _weights(network), 0, 0

@@ -92,13 +92,14 @@ def pretrain(words: list[str]) -> None:
         prog="latentctx pretrain",
     )
     if not (arguments.out / "encoder").is_dir():
-        _prepare(arguments.config.dataset)
+        prepare(arguments.config.dataset)
     with training_bar(f"pretrain {arguments.config.objective}", arguments.config.optimizer.steps) as advance:
         module.pretrain(arguments.config, arguments.out, device=arguments.device, on_step=advance)
     print(f"encoder: {arguments.out / 'encoder'}")
 
 
-def _prepare(dataset: str) -> None:
+def prepare(dataset: str) -> None:
+    """Build a dataset that has a recipe, unless it is there."""
     from latentctx_datasets import RECIPES, collect
 
     if dataset in RECIPES:
@@ -125,7 +126,7 @@ def finetune(words: list[str]) -> None:
         out: Path = Path("runs/finetune")  # folder for the policy
 
     arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
-    _prepare(arguments.dataset)
+    prepare(arguments.dataset)
     view, method = View(), cells.STATES
     if arguments.encoder is not None:
         record = load_encoder(arguments.encoder)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from latentctx_agents.cli.learn_commands import prepare
 from latentctx_agents.progress import training_bar
-from latentctx_datasets import RECIPES, collect
 
 
 def world_model(words: list[str]) -> None:
@@ -36,7 +36,7 @@ def world_model(words: list[str]) -> None:
         args=words,
         prog="latentctx world-model",
     )
-    _prepare(arguments.config.dataset)
+    prepare(arguments.config.dataset)
     torch.set_num_threads(1)  # networks in a loop over time only wait for a second one
     title = f"world model of {arguments.config.dataset}"
     with training_bar(title, arguments.config.optimizer.steps) as advance:
@@ -70,7 +70,7 @@ def imitate(words: list[str]) -> None:
         args=words,
         prog="latentctx imitate",
     )
-    _prepare(arguments.config.dataset)
+    prepare(arguments.config.dataset)
     torch.set_num_threads(1)
     with training_bar(f"imitate {arguments.config.dataset}", arguments.config.optimizer.steps) as advance:
         model, policy = module.imitate(
@@ -117,8 +117,3 @@ def dreamer(words: list[str]) -> None:
     with training_bar(f"{name} {config.task}", config.rounds, metric="return", unit="round") as advance:
         train(config, arguments.out, device=arguments.device, on_round=advance)
     print(f"snapshots: {arguments.out / 'snapshots'}\nepisodes: {arguments.out / 'episodes'}")
-
-
-def _prepare(dataset: str) -> None:
-    if dataset in RECIPES:
-        collect.build(dataset)

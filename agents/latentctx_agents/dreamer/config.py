@@ -46,6 +46,7 @@ class DreamerConfig:
         if self.task not in ENV_IDS:
             raise ValueError(f"task must be one of {', '.join(ENV_IDS)}; got {self.task!r}.")
         counts = (
+            self.random_rounds,
             self.episodes,
             self.batch_size,
             self.starts,

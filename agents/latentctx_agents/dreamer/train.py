@@ -7,7 +7,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.dreamer.agent import Dreamer
@@ -20,13 +19,13 @@ from latentctx_agents.optim import (
     read_checkpoint,
     unheard,
     write_checkpoint,
+    write_weights,
 )
 from latentctx_agents.runs import MetricsLog, RunFolder
 from latentctx_agents.world_models.model import as_encoder
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
-from latentctx_envs.replacing import replacing
 from latentctx_envs.rollout import rollout
 
 SNAPSHOTS = "snapshots"
@@ -124,8 +123,7 @@ def collect(env: gym.vector.VectorEnv[Any, Any, Any], policy: Any, seed: int) ->
 def snapshot(agent: Dreamer, directory: Path) -> None:
     """Write what acts: the filter as an encoder, and the policy."""
     as_encoder(agent.model).save_pretrained(directory / "encoder")
-    with replacing(directory / "policy.safetensors") as fresh:
-        save_file({name: t.contiguous().cpu() for name, t in agent.policy.state_dict().items()}, fresh)
+    write_weights(directory / "policy.safetensors", agent.policy)
 
 
 def _save(agent: Dreamer, directory: Path, rounds: int, rng: np.random.Generator) -> None:

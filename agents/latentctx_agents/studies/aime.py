@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tqdm import tqdm
 
 from latentctx_agents.aime import baselines
@@ -21,6 +21,7 @@ from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.imitate import imitate, true_evidence, view_of
 from latentctx_agents.aime.stacked import Stacked, stack_of
 from latentctx_agents.demonstrators import returns_of
+from latentctx_agents.optim import write_weights
 from latentctx_agents.results import Measurement, add_results
 from latentctx_agents.runs import RunFolder, read_metrics
 from latentctx_agents.studies.aime_grid import (
@@ -199,8 +200,7 @@ def _knowledge(
     learn_body = {BCO: baselines.learn_inverse_dynamics, IIDM: baselines.learn_forward_dynamics}[arm.method]
     network = learn_body(store, sensors, settings).network
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as fresh:
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, fresh)
+    write_weights(file, network)
     return network
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from latentctx_agents.optim import write_weights
 from latentctx_agents.world_models.model import WorldModel
 from latentctx_envs.encoders.latent.config import WorldModelConfig
 from latentctx_envs.encoders.latent.sensors import Sensors
@@ -37,7 +38,7 @@ def save_world_model(model: WorldModel, directory: Path, training: dict[str, Any
         "training": training,
     }
     (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-    save_file({name: t.contiguous().cpu() for name, t in model.state_dict().items()}, fresh / WEIGHTS_FILE)
+    write_weights(fresh / WEIGHTS_FILE, model)
     shutil.rmtree(directory, ignore_errors=True)
     fresh.rename(directory)
 

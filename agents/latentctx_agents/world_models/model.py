@@ -13,7 +13,7 @@ from latentctx_envs.encoders.latent.encoder import (
     observation_encoder,
 )
 from latentctx_envs.encoders.latent.gaussian import GaussianMLP, Normal
-from latentctx_envs.encoders.latent.rssm import RSSM, State
+from latentctx_envs.encoders.latent.rssm import RSSM
 from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
 
 
@@ -100,10 +100,6 @@ class WorldModel(nn.Module):
         """Standard normal draws for T steps, (T, b, z)."""
         weight = self.rssm.gru.weight_hh
         return torch.randn(time, batch, self.config.stoch, device=weight.device, dtype=torch.float32)
-
-    def initial(self, batch: int) -> State:
-        """The latent state before anything was seen."""
-        return self.rssm.initial(batch)
 
 
 def as_encoder(model: WorldModel) -> LatentEncoder:

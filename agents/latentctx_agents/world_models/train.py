@@ -10,7 +10,15 @@ from typing import Literal
 import numpy as np
 import torch
 
-from latentctx_agents.optim import Metrics, OnStep, OptimizerConfig, Training, run_resumable, unheard
+from latentctx_agents.optim import (
+    CHECKPOINT_FILE,
+    Metrics,
+    OnStep,
+    OptimizerConfig,
+    Training,
+    run_resumable,
+    unheard,
+)
 from latentctx_agents.runs import RunFolder, command_line, environment
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
@@ -94,7 +102,7 @@ def train_world_model(
     record = _record(config, store, time.monotonic() - began)
     as_encoder(model).save_pretrained(directory / "encoder", training=record)
     save_world_model(model, target, record)
-    (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+    (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
     return model.eval()
 
 

@@ -22,6 +22,11 @@ class Windows(NamedTuple):
     is_first: Tensor  # bool (T, b)
 
 
+def frames_of(image_size: int) -> View:
+    """How the frames of world models are rendered, in stores and while acting."""
+    return View(image_size=image_size, render_profile="fast")
+
+
 def open_episodes(dataset_id: str, observed: Observed, image_size: int) -> StateStore:
     """The store that a learner in this setting reads: states, and frames if it sees them.
 
@@ -29,7 +34,7 @@ def open_episodes(dataset_id: str, observed: Observed, image_size: int) -> State
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
     if observed == PIXELS:
-        store: StateStore = open_store(dataset_id, View(image_size=image_size, render_profile="fast"))
+        store: StateStore = open_store(dataset_id, frames_of(image_size))
     else:
         store = open_states(dataset_id)
     for name in ("observations", "actions"):
