@@ -42,7 +42,7 @@ METRICS = {
     "action_error": "mean squared error of inferred actions",
     "evidence": "bound of the demonstrations, inferred actions [nats a window]",
     "true_evidence": "bound of the demonstrations, true actions [nats a window]",
-    "expert_share": "share of the demonstrations' return",
+    "expert_share": "share of the expert's return",
     "clone_loss": "cloning loss",
     "clone_loss_held_out": "cloning loss on held-out demonstrations",
     "final_success": "success at the last step",

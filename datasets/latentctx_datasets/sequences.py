@@ -32,11 +32,15 @@ class Sequences(NamedTuple):
 class SequenceSampler:
     """Uniform windows of some episodes of a store; windows overlap and start anywhere.
 
+    The first observations of an episode lie in few windows, its very first in one. With `early` they are drawn as often as
+    later ones: a window that would begin up to T - 1 steps before its episode begins with it.
+
     Args:
         store: of frames, or of states alone.
         batch_size: b.
         length: T, observations of a window.
         episodes: indices of the episodes to draw from; by default all.
+        early: draw windows of an episode's beginning more often, as said above.
         pixels: copy the frames; False for learners on states, which then never touch them.
         rng: all randomness.
 
@@ -52,6 +56,7 @@ class SequenceSampler:
         batch_size: int,
         length: int,
         episodes: Sequence[int] | np.ndarray | None = None,
+        early: bool = False,
         pixels: bool = True,
     ) -> None:
         chosen = chosen_episodes(store, episodes)
@@ -68,14 +73,15 @@ class SequenceSampler:
         self._frames = np.asarray(store.frames) if isinstance(store, PixelStore) and pixels else None
         self._observations, self._actions = np.asarray(store.observations), np.asarray(store.actions)
         self._rewards = np.asarray(store.rewards)
-        windows = frames - length + 1
-        self._begin = runs(starts, windows)
+        before = length - 1 if early else 0
+        windows = before + frames - length + 1
         self._first = np.repeat(starts, windows)  # index of the episode's first frame
+        self._begin = np.maximum(runs(starts, windows) - before, self._first)
         self._last = np.repeat(starts + frames - 1, windows)
         self._form = self._make_form()
 
     def __len__(self) -> int:
-        """Number of windows to draw from."""
+        """Number of windows to draw from; with `early` those at a beginning count more than once."""
         return len(self._begin)
 
     def sample(self, out: Sequences | None = None) -> Sequences:

@@ -8,7 +8,7 @@ from latentctx_agents.aime.baselines import BaselineConfig
 from latentctx_agents.aime.regression import RegressionConfig
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.results import read_results
-from latentctx_agents.studies.aime import run_study
+from latentctx_agents.studies.aime import body_set, measure_of, run_study, shown
 from latentctx_agents.studies.aime_grid import METHODS, PRESETS, AimeGrid, AimeStudyConfig
 from latentctx_envs.encoders.latent.config import QUICK
 
@@ -61,6 +61,16 @@ def test_sets_and_tasks_of_another_body_are_refused():
         AimeGrid(tasks=("flip",)).arms("walker")
     with pytest.raises(ValueError, match="sets of the cheetah are random"):
         AimeGrid(sets=("mix",)).arms("cheetah")
+
+
+def test_noisy_data_are_the_walkers_alone_and_keep_the_papers_names_of_sets():
+    config = AimeStudyConfig(noisy=True)
+    sets = [body_set(config, name) for name in ("random", "run-replay", "mix")]
+    assert sets == [f"latentctx/walker/{name}-v0" for name in ("random", "run-noisy-replay", "noisy-mix")]
+    assert shown(config, "run") == "latentctx/walker/run-noisy-expert-v0"
+    assert measure_of(config, "run") == shown(AimeStudyConfig(), "run") == "latentctx/walker/run-expert-v0"
+    with pytest.raises(ValueError, match="the cheetah has none"):
+        AimeStudyConfig(body="cheetah", noisy=True)
 
 
 def test_presets_have_the_papers_model_for_each_body():

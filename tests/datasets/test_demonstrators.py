@@ -107,9 +107,20 @@ def test_random_actions_are_not_the_draws_of_an_environment_of_the_same_seed(
     assert (random_player([3], 1)[0, 0] != (4.0 * rng.random(2) - 1.0).astype(np.float32)).all()
 
 
-def test_a_player_that_draws_is_refused_without_seeds() -> None:
+@pytest.mark.parametrize("name", ["random", "walker-walk-ppo-noisy"])
+def test_a_player_that_draws_is_refused_without_seeds(name: str) -> None:
     with pytest.raises(RuntimeError, match="call begin"):
-        make_demonstrator("random")(None, {})
+        make_demonstrator(name)(None, {})
+
+
+@pytest.mark.parametrize(("name", "scale"), [("noisy", 0.1), ("exploring", 0.3)])
+def test_noise_of_a_trained_player_has_the_documented_scale(name: str, scale: float) -> None:
+    player = make_demonstrator(f"walker-stand-ppo-{name}")
+    assert isinstance(player, Draws)
+    player.begin(spaces.Box(-9.0, 9.0, (6,)), range(2000))  # wide: nothing is cut
+    states = np.zeros((2000, 24), np.float32)
+    noise = player(states, {}) - make_demonstrator("walker-stand-ppo")(states, {})
+    assert noise.std() == pytest.approx(9.0 * scale, rel=0.05) and abs(noise.mean()) < scale
 
 
 def test_snapshots_of_a_demonstrator_that_was_not_trained_are_refused(refuses: Callable[..., Any]) -> None:

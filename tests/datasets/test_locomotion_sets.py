@@ -126,13 +126,14 @@ def test_datasets_have_a_thousand_episodes_and_no_seed_of_a_world_twice(
 ) -> None:
     monkeypatch.setattr("latentctx_datasets.recipes.locomotion.snapshot_count", lambda name: 20)
     plans = {name: list(RECIPES[name].plans()) for name in LOCOMOTION}
-    mix = plans.pop("latentctx/walker/mix-v0")
+    mixes = [plans.pop(f"latentctx/walker/{name}-v0") for name in ("mix", "noisy-mix")]
     assert {len(episodes) for episodes in plans.values()} == {1000}
     for body in ("cheetah", "walker"):
         seeds = [plan.seed for name, part in plans.items() if f"/{body}/" in name for plan in part]
         assert len(set(seeds)) == len(seeds)
-    parts = ("random", "stand-replay", "walk-replay")
-    assert mix == [plan for part in parts for plan in plans[f"latentctx/walker/{part}-v0"]]
+    for mix, replay in zip(mixes, ("replay", "noisy-replay"), strict=True):
+        parts = ("random", f"stand-{replay}", f"walk-{replay}")
+        assert mix == [plan for part in parts for plan in plans[f"latentctx/walker/{part}-v0"]]
 
 
 @pytest.mark.parametrize("count", [1, 7, 20])
@@ -142,6 +143,25 @@ def test_replay_plays_all_snapshots_in_order_and_equally_often(
     monkeypatch.setattr("latentctx_datasets.recipes.locomotion.snapshot_count", lambda name: count)
     plans = replay_plans(CheetahContext(task="flip"), "cheetah-flip-ppo")()
     assert [plan.snapshot for plan in plans] == [i * count // 1000 for i in range(1000)]
+
+
+@pytest.mark.parametrize("who", ["expert", "replay"])
+def test_noise_is_that_of_the_episodes_seed_and_stays_within_the_action_space(
+    who: str, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_snapshots(weights / "walker-walk-ppo.safetensors", 2, 24)
+    recipe = replace(RECIPES[f"latentctx/walker/walk-noisy-{who}-v0"], env_kwargs={"max_episode_steps": 5})
+    plans = list(itertools.islice(recipe.plans(), 2))
+    (one, _), (other, _) = collect.play(recipe, plans)
+    ((alone, _),) = collect.play(recipe, plans[1:])
+    np.testing.assert_array_equal(np.asarray(alone.actions), np.asarray(other.actions))
+    for buffer in (one, other):
+        policy = locomotion.TrainedPolicy("walker-walk", -1 if who == "expert" else 0)
+        intended = policy(np.asarray(buffer.observations)[:-1], {})
+        executed = np.asarray(buffer.actions)
+        free = np.abs(executed) < 1.0
+        assert np.abs(executed).max() <= 1.0 and (executed != intended)[free].all()
+    assert (np.asarray(one.actions) != np.asarray(other.actions)).any()
 
 
 @pytest.mark.parametrize("name", LOCOMOTION)
@@ -162,7 +182,7 @@ def test_an_untrained_demonstrator_is_refused_with_the_command_that_trains_it(
     name: str, weights: Path, refuses: Callable[..., Any]
 ) -> None:
     missing = next(who for who in RECIPES[name].demonstrators if who != "random")
-    with refuses(f"latentctx demonstrator train {missing.removesuffix('-ppo')}"):
+    with refuses(f"latentctx demonstrator train {missing.partition('-ppo')[0]}"):
         collect.build(name)
     assert not library.root().exists()  # nothing was begun
 

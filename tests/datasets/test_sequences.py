@@ -77,6 +77,15 @@ def test_every_window_is_drawn_about_equally_often(numbered_store: PixelStore) -
     assert counts.min() > 850 and counts.max() < 1150  # 1000 expected, 5 standard deviations
 
 
+def test_early_windows_show_the_first_observations_as_often_as_later_ones(numbered_store: PixelStore) -> None:
+    sampler = sampler_of(numbered_store, batch_size=8000, episodes=[2], early=True)
+    rows = rows_of(sampler.sample())
+    assert len(sampler) == 8
+    begun, counts = np.unique(rows[:, 0], return_counts=True)
+    assert begun.tolist() == [6, 7, 8, 9, 10]
+    assert np.abs(counts - np.array([4000, 1000, 1000, 1000, 1000])).max() < 5 * np.sqrt(4000 / 2)
+
+
 def test_only_the_chosen_episodes_are_drawn_from(numbered_store: PixelStore) -> None:
     batch = sampler_of(numbered_store, episodes=[3, 0]).sample()
     assert set(rows_of(batch)[:, 0].tolist()) == {0, 14, 15, 16}

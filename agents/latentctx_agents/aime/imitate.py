@@ -51,6 +51,7 @@ class ImitationConfig:
     objective: Objective = "full"
     hidden: tuple[int, int] = (128, 128)  # of the policy
     length: int = 50  # observations of a window
+    early: bool = True  # an episode's first steps are drawn as often as others; False as in the paper
     burn_in: int = 0  # steps of a window, which begins with a state that knows nothing, that do not count
     precision: Precision = "float32"  # of products
     optimizer: OptimizerConfig = field(
@@ -70,9 +71,10 @@ class ImitationConfig:
 
 QUICK = ImitationConfig()
 PAPER = ImitationConfig(
+    early=False,
     optimizer=OptimizerConfig(
         steps=50_000, batch_size=50, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0
-    )
+    ),
 )
 
 
@@ -116,6 +118,7 @@ def imitate(
         length=config.length,
         observed=model.sensors.observed,
         episodes=np.arange(config.demos),
+        early=config.early,
         device=device,
     )
     for step, metrics in run_resumable(training, lambda: loss_of(config, model, policy, draw), directory):
@@ -185,7 +188,13 @@ def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16)
     rng = np.random.default_rng([config.seed, 1])
     size, observed = config.optimizer.batch_size, model.sensors.observed
     draw = windows_of(
-        store, rng, batch_size=size, length=config.length, observed=observed, episodes=np.arange(config.demos)
+        store,
+        rng,
+        batch_size=size,
+        length=config.length,
+        observed=observed,
+        episodes=np.arange(config.demos),
+        early=config.early,
     )
     found = []
     with torch.no_grad():

@@ -182,7 +182,7 @@ def aime(words: list[str]) -> None:
     out = arguments.out or Path("runs/aime") / f"{config.body}-{config.preset}"
     file = run_study(config, arguments.grid, out, workers=arguments.workers)
     table = Table(
-        "experience", "shown", "observed", "method", "demos", "seed", "of the demonstrations' return"
+        "experience", "shown", "observed", "method", "demos", "seed", "of the expert's return"
     )
     for row in read_results([file]):
         if row["metric"] == "expert_share":

@@ -50,11 +50,20 @@ LOGGED = ("action_error", "evidence", "true_evidence")  # numbers of a training 
 
 def body_set(config: AimeStudyConfig, name: str) -> str:
     """Dataset of a set of experience."""
+    if config.noisy and name.endswith("replay"):
+        name = name.replace("-replay", "-noisy-replay")
+    elif config.noisy and name == "mix":
+        name = "noisy-mix"
     return f"latentctx/{config.body}/{name}-v0"
 
 
 def shown(config: AimeStudyConfig, task: str) -> str:
     """Dataset of a task's demonstrations."""
+    return f"latentctx/{config.body}/{task}{'-noisy' * config.noisy}-expert-v0"
+
+
+def measure_of(config: AimeStudyConfig, task: str) -> str:
+    """Dataset whose mean return counts as 1: the expert's without noise, whatever is shown."""
     return f"latentctx/{config.body}/{task}-expert-v0"
 
 
@@ -76,6 +85,7 @@ def run_study(config: AimeStudyConfig, grid: AimeGrid, folder: Path, *, workers:
     RunFolder(folder, config)
     for dataset in [
         *(shown(config, task) for task in tasks),
+        *(measure_of(config, task) for task in tasks),
         *(body_set(config, arm.set) for arm in arms if arm.set),
     ]:
         collect.build(dataset)
@@ -119,7 +129,8 @@ def run_cell(config: AimeStudyConfig, arm: AimeArm, task: str, demos: int, folde
     """Imitate a task and evaluate the policy, or read the result if it is there.
 
     Returns:
-        {"returns": of each episode, "expert": mean return of the demonstrations, "metrics": of the training's end}.
+        {"returns": of each episode, "expert": mean return of the expert without noise, in as many episodes as are shown,
+        "metrics": of the training's end}.
     """
     name = f"{arm.method}-{arm.set or 'none'}-{task}-{arm.observed}-{demos}demos-seed{arm.seed}"
     place = folder / "cells" / name
@@ -133,7 +144,7 @@ def run_cell(config: AimeStudyConfig, arm: AimeArm, task: str, demos: int, folde
         episodes=config.episodes,
         **view_of(arm.observed, config.world_model.model.image_size),
     )
-    store = open_episodes(shown(config, task), arm.observed, config.world_model.model.image_size)
+    store = open_episodes(measure_of(config, task), arm.observed, config.world_model.model.image_size)
     expert = np.add.reduceat(np.asarray(store.rewards, np.float64), store.starts)[:demos].mean()
     result = {"returns": returns.tolist(), "expert": float(expert), "metrics": metrics}
     place.mkdir(parents=True, exist_ok=True)
@@ -216,7 +227,7 @@ def rows_of(
         **{name: value for name, value in result["metrics"].items() if name in LOGGED},
     }
     setting = {
-        "task": task, "set": arm.set, "observed": arm.observed, "demos": demos, "preset": config.preset,
+        "task": task, "set": arm.set, "observed": arm.observed, "demos": demos, "preset": config.preset, "noisy": config.noisy,
         "sample_state": config.sample_state, "episodes": config.episodes,
     }  # fmt: skip
     for metric, value in metrics.items():

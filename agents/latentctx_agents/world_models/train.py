@@ -45,6 +45,7 @@ class WorldModelTraining:
     episodes: int | None = None  # the first so many; None for all
     model: WorldModelConfig = field(default_factory=lambda: QUICK_MODEL)
     length: int = 50  # observations of a window
+    early: bool = True  # an episode's first steps are drawn as often as others; False as in the paper
     precision: Precision = "float32"  # of products; bfloat16 pays where they are what takes the time
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
@@ -63,10 +64,11 @@ QUICK = WorldModelTraining()
 _PAPER = OptimizerConfig(
     steps=100_000, batch_size=50, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0
 )
-PAPER_WALKER = WorldModelTraining(model=RSSM, optimizer=_PAPER)
+PAPER_WALKER = WorldModelTraining(model=RSSM, early=False, optimizer=_PAPER)
 PAPER_CHEETAH = WorldModelTraining(
     dataset="latentctx/cheetah/run-replay-v0",
     model=RSSMO,
+    early=False,
     optimizer=dataclasses.replace(_PAPER, learning_rate=3e-4),
 )
 
@@ -119,6 +121,7 @@ def _train(
         length=config.length,
         observed=config.observed,
         episodes=None if config.episodes is None else np.arange(config.episodes),
+        early=config.early,
         device=device,
     )
     yield from run_resumable(training, lambda: loss_of(config, model, draw()), directory)

@@ -51,15 +51,22 @@ def windows_of(
     length: int,
     observed: Observed,
     episodes: np.ndarray | None = None,
+    early: bool = False,
     device: str = "cpu",
 ) -> Callable[[], Windows]:
-    """A function that draws the next batch of windows.
+    """A function that draws the next batch of windows; `early` as in `SequenceSampler`.
 
     Raises:
         ValueError: an episode is shorter than a window.
     """
     sampler = SequenceSampler(
-        store, rng=rng, batch_size=batch_size, length=length, episodes=episodes, pixels=observed == PIXELS
+        store,
+        rng=rng,
+        batch_size=batch_size,
+        length=length,
+        episodes=episodes,
+        early=early,
+        pixels=observed == PIXELS,
     )
 
     def time_major(array: np.ndarray) -> Tensor:

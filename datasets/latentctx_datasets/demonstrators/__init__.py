@@ -9,18 +9,30 @@ from gymnasium import spaces
 from latentctx_datasets.demonstrators import locomotion
 from latentctx_datasets.demonstrators.locomotion import TrainedPolicy
 from latentctx_datasets.demonstrators.meta_world import ScriptedPolicy
+from latentctx_datasets.demonstrators.noisy import DEMONSTRATING, EXPLORING, NoisyActions
 from latentctx_datasets.demonstrators.point_mass import PointMassExpert
 from latentctx_datasets.demonstrators.random_actions import RandomActions
 from latentctx_envs.rollout import Policy
 
-TRAINED: dict[str, str] = {f"{task}-{locomotion.ALGORITHM}": task for task in locomotion.ENV_IDS}
-"""Name of a trained demonstrator -> its task."""
+_TASKS = tuple(locomotion.ENV_IDS)
+_MEAN: dict[str, str] = {f"{task}-{locomotion.ALGORITHM}": task for task in _TASKS}
+_NOISY: dict[str, str] = {f"{task}-{locomotion.ALGORITHM}-noisy": task for task in _TASKS}
+_EXPLORING: dict[str, str] = {f"{task}-{locomotion.ALGORITHM}-exploring": task for task in _TASKS}
+TRAINED: dict[str, str] = {**_MEAN, **_NOISY, **_EXPLORING}
+"""Name of a trained demonstrator, or of one whose actions are disturbed -> its task."""
+
+
+def _disturbed(task: str, scale: float, **kwargs: Any) -> NoisyActions:
+    return NoisyActions(TrainedPolicy(task, **kwargs), scale)
+
 
 DEMONSTRATORS: dict[str, Callable[..., Policy]] = {
     "point-mass-expert": PointMassExpert,
     "meta-world-scripted": ScriptedPolicy,
     "random": RandomActions,
-    **{name: partial(TrainedPolicy, task) for name, task in TRAINED.items()},
+    **{name: partial(TrainedPolicy, task) for name, task in _MEAN.items()},
+    **{name: partial(_disturbed, task, DEMONSTRATING) for name, task in _NOISY.items()},
+    **{name: partial(_disturbed, task, EXPLORING) for name, task in _EXPLORING.items()},
 }
 
 

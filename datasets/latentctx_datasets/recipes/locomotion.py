@@ -14,6 +14,7 @@ EPISODES = 1000  # of each dataset; the first 100 of an expert's are the paper's
 RANDOM_SEED = 0  # seeds of an episode are these plus its number, so that no two datasets begin alike
 EXPERT_SEED = 1_000_000
 REPLAY_SEED = 2_000_000
+NOISY_SEED = 3_000_000  # further, of the same who plays with noise
 TASK_SEEDS = 10_000  # between two tasks of an embodiment
 
 ENV_KWARGS: dict[str, Any] = {
@@ -23,6 +24,7 @@ ENV_KWARGS: dict[str, Any] = {
 }
 NATIVE_RETURN = 1000.0  # the most that an episode of a task of dm_control's can earn
 CUSTOM_RETURN = 500.0  # of another task
+WITH_NOISE = " with noisy actions"
 
 NATIVE: dict[str, tuple[str, ...]] = {"cheetah": CheetahTask.native, "walker": WalkerTask.native}
 
@@ -45,22 +47,22 @@ def random_plans(context: LocomotionContext) -> Plans:
     return plans
 
 
-def expert_plans(context: LocomotionContext) -> Plans:
+def expert_plans(context: LocomotionContext, *, noisy: bool = False) -> Plans:
     """The episodes of a trained demonstrator's last snapshot."""
 
     def plans() -> Iterator[Plan]:
-        first = EXPERT_SEED + TASK_SEEDS * context.tasks.index(context.task)
+        first = EXPERT_SEED + NOISY_SEED * noisy + TASK_SEEDS * context.tasks.index(context.task)
         for number in range(EPISODES):
             yield Plan(context=context, seed=first + number, split="all")
 
     return plans
 
 
-def replay_plans(context: LocomotionContext, demonstrator: str) -> Plans:
+def replay_plans(context: LocomotionContext, demonstrator: str, *, noisy: bool = False) -> Plans:
     """Episodes that follow a training: number i of n is played by snapshot floor(i K / n) of K."""
 
     def plans() -> Iterator[Plan]:
-        first = REPLAY_SEED + TASK_SEEDS * context.tasks.index(context.task)
+        first = REPLAY_SEED + NOISY_SEED * noisy + TASK_SEEDS * context.tasks.index(context.task)
         count = snapshot_count(demonstrator)
         for number in range(EPISODES):
             yield Plan(
@@ -95,30 +97,35 @@ def random_recipe(dataset_id: str, context: LocomotionContext) -> Recipe:
     )
 
 
-def expert_recipe(dataset_id: str, context: LocomotionContext, doing: str) -> Recipe:
+def expert_recipe(dataset_id: str, context: LocomotionContext, doing: str, *, noisy: bool = False) -> Recipe:
     """The recipe of a task's demonstrations; `doing` says what one sees."""
     return Recipe(
         id=dataset_id,
-        plans=expert_plans(context),
-        description=f"1,000 episodes of {doing}; the first 100 are the main demonstrations.",
-        **_who_and_where(dataset_id, context),
+        plans=expert_plans(context, noisy=noisy),
+        description=f"1,000 episodes of {doing}{WITH_NOISE * noisy}; the first 100 are the main demonstrations.",
+        **_who_and_where(dataset_id, context, "-noisy" * noisy),
     )
 
 
-def replay_recipe(dataset_id: str, context: LocomotionContext, doing: str) -> Recipe:
+def replay_recipe(dataset_id: str, context: LocomotionContext, doing: str, *, noisy: bool = False) -> Recipe:
     """The recipe of the episodes along a task's training, scored against the most that one can earn."""
-    names = _who_and_where(dataset_id, context)
+    names = _who_and_where(dataset_id, context, "-exploring" * noisy)
     return Recipe(
         id=dataset_id,
-        plans=replay_plans(context, names["demonstrator"]),
-        description=f"1,000 episodes played evenly over the training of {doing}.",
-        max_return=most(names["demonstrator"].removesuffix(f"-{ALGORITHM}")),
+        plans=replay_plans(context, names["demonstrator"], noisy=noisy),
+        description=f"1,000 episodes played evenly over the training of {doing}{WITH_NOISE * noisy}.",
+        max_return=most(_name(dataset_id, context)),
         **names,
     )
 
 
-def _who_and_where(dataset_id: str, context: LocomotionContext) -> dict[str, Any]:
+def _who_and_where(dataset_id: str, context: LocomotionContext, how: str = "") -> dict[str, Any]:
     """The world of a context's task, its settings, and the task's own demonstrator."""
+    name = _name(dataset_id, context)
+    return {"env_id": ENV_IDS[name], "env_kwargs": ENV_KWARGS, "demonstrator": f"{name}-{ALGORITHM}{how}"}
+
+
+def _name(dataset_id: str, context: LocomotionContext) -> str:
+    """A task's name such as "cheetah-run"."""
     _, body, _ = dataset_id.split("/")
-    name = f"{body}-{context.task}"
-    return {"env_id": ENV_IDS[name], "env_kwargs": ENV_KWARGS, "demonstrator": f"{name}-{ALGORITHM}"}
+    return f"{body}-{context.task}"

@@ -23,6 +23,8 @@ _JUMP = WalkerContext(task="jump")
 _random = random_recipe("latentctx/walker/random-v0", _WALK)
 _stand_replay = replay_recipe("latentctx/walker/stand-replay-v0", _STAND, "standing")
 _walk_replay = replay_recipe("latentctx/walker/walk-replay-v0", _WALK, "walking")
+_noisy_stand_replay = replay_recipe("latentctx/walker/stand-noisy-replay-v0", _STAND, "standing", noisy=True)
+_noisy_walk_replay = replay_recipe("latentctx/walker/walk-noisy-replay-v0", _WALK, "walking", noisy=True)
 
 WALKER: tuple[Recipe, ...] = (
     _random,
@@ -51,6 +53,22 @@ WALKER: tuple[Recipe, ...] = (
         guests=(_stand_replay.demonstrator, _walk_replay.demonstrator),
         plans=mixed_plans(_random.plans, _stand_replay.plans, _walk_replay.plans),
         description="The episodes of random-v0, stand-replay-v0 and walk-replay-v0: the paper's mix without exploration.",
+        max_return=NATIVE_RETURN,
+    ),
+    expert_recipe("latentctx/walker/stand-noisy-expert-v0", _STAND, "standing", noisy=True),
+    expert_recipe("latentctx/walker/walk-noisy-expert-v0", _WALK, "walking", noisy=True),
+    expert_recipe("latentctx/walker/run-noisy-expert-v0", _RUN, "running", noisy=True),
+    _noisy_stand_replay,
+    _noisy_walk_replay,
+    replay_recipe("latentctx/walker/run-noisy-replay-v0", _RUN, "running", noisy=True),
+    Recipe(
+        id="latentctx/walker/noisy-mix-v0",
+        env_id="LatentCtx-Walker-v0",
+        env_kwargs=ENV_KWARGS,
+        demonstrator="random",
+        guests=(_noisy_stand_replay.demonstrator, _noisy_walk_replay.demonstrator),
+        plans=mixed_plans(_random.plans, _noisy_stand_replay.plans, _noisy_walk_replay.plans),
+        description="The episodes of random-v0, stand-noisy-replay-v0 and walk-noisy-replay-v0.",
         max_return=NATIVE_RETURN,
     ),
 )
