@@ -41,6 +41,7 @@ class OptimizerConfig:
     learning_rate: float  # at the first step
     weight_decay: float = 1e-4  # on every parameter
     schedule: Literal["cosine", "constant"] = "cosine"  # of the learning rate
+    warm_up: int = 0  # steps over which the rate first rises from zero
     clip: float | None = None  # largest norm of the gradient of each group of parameters
     log_every: int = 50  # [steps] between two rows of metrics, each the mean since the last
 
@@ -48,8 +49,8 @@ class OptimizerConfig:
         """Refuse impossible numbers in words."""
         if self.steps < 1 or self.batch_size < 1 or self.log_every < 1:
             raise ValueError("steps, batch_size and log_every start at 1.")
-        if self.learning_rate <= 0.0 or self.weight_decay < 0.0:
-            raise ValueError("learning_rate must be above 0 and weight_decay at least 0.")
+        if self.learning_rate <= 0.0 or self.weight_decay < 0.0 or self.warm_up < 0:
+            raise ValueError("learning_rate must be above 0, weight_decay and warm_up at least 0.")
         if self.clip is not None and self.clip <= 0.0:
             raise ValueError(f"clip must be above 0, or None; got {self.clip}.")
 
@@ -166,9 +167,11 @@ class Training:
 
     def _rate(self) -> float:
         """The learning rate of this step."""
-        if self.config.schedule == "constant":
-            return self.config.learning_rate
-        return 0.5 * self.config.learning_rate * (1.0 + math.cos(math.pi * self.step / self.config.steps))
+        config = self.config
+        rate = config.learning_rate * min(1.0, (self.step + 1) / (config.warm_up + 1))
+        if config.schedule == "constant":
+            return rate
+        return 0.5 * rate * (1.0 + math.cos(math.pi * self.step / config.steps))
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint, replacing the last one in one move."""

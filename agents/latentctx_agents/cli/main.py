@@ -33,6 +33,18 @@ def _dreamer(words: list[str]) -> None:
     world_model_commands.dreamer(words)
 
 
+def _pvdr(words: list[str]) -> None:
+    from latentctx_agents.cli import pvdr_commands
+
+    pvdr_commands.pvdr(words)
+
+
+def _videos(words: list[str]) -> None:
+    from latentctx_agents.cli import video_commands
+
+    video_commands.videos(words)
+
+
 def _demonstrator(words: list[str]) -> None:
     from latentctx_agents.cli import demonstrator_commands  # Stable-Baselines3 takes seconds to import
 
@@ -50,6 +62,8 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "world-model": (_world_model, "learn a body's dynamics from episodes with actions (AIME, phase 1)"),
     "imitate": (_imitate, "learn a task from observations alone by a world model (AIME, phase 2)"),
     "dreamer": (_dreamer, "train Dreamer or Plan2Explore, which make a body's experience"),
+    "videos": (_videos, "build, list and view clips without actions"),
+    "pvdr": (_pvdr, "pretrain a model of visual dynamics on videos, and judge it (PVDR)"),
     "demonstrator": (_demonstrator, "train or evaluate a locomotion demonstrator"),
     "study": (study_commands.study, "a whole study as one command: its cells, CSV and table"),
     "report": (learn_commands.report, "one HTML page of a run or study: tables, plots, films, commands"),

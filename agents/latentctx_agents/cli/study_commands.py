@@ -181,9 +181,7 @@ def aime(words: list[str]) -> None:
     config = arguments.config
     out = arguments.out or Path("runs/aime") / f"{config.body}-{config.preset}"
     file = run_study(config, arguments.grid, out, workers=arguments.workers)
-    table = Table(
-        "experience", "shown", "observed", "method", "demos", "seed", "of the expert's return"
-    )
+    table = Table("experience", "shown", "observed", "method", "demos", "seed", "of the expert's return")
     for row in read_results([file]):
         if row["metric"] == "expert_share":
             setting = row["setting"]
@@ -257,12 +255,48 @@ def theory(words: list[str]) -> None:
         print(f"results: {file}, drawn in {picture}")
 
 
+def pvdr(words: list[str]) -> None:
+    """Run the cells of the study of arXiv 2411.03169 and print the successes."""
+    import torch
+
+    from latentctx_agents.results import read_results
+    from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
+
+    @dataclass(frozen=True, kw_only=True)
+    class Pvdr:
+        """Image-goal worlds without rewards: a pretrained video model beside what it is made of (arXiv 2411.03169)."""
+
+        config: Annotated[PvdrStudyConfig, tyro.conf.arg(name="")]
+        grid: Annotated[PvdrGrid, tyro.conf.arg(name="")]
+        model: Path = Path("runs/pvdr/model")  # what `latentctx pvdr pretrain` trained
+        out: Path = Path("runs/study_pvdr")  # run folder
+
+    default = Pvdr(config=PvdrStudyConfig(), grid=PvdrGrid())
+    arguments = tyro.cli(Pvdr, args=words, prog="latentctx study pvdr", default=default)
+    torch.set_num_threads(1)
+    file = run_study(arguments.config, arguments.grid, arguments.model, arguments.out)
+    table = Table("task", "method", "seed", "decisions", "success", "distance left")
+    rows = read_results([file])
+    left = {
+        (r["setting"]["task"], r["method"], r["seed"], r["setting"]["decisions"]): r["value"]
+        for r in rows
+        if r["metric"] == "distance_left"
+    }
+    for row in rows:
+        if row["metric"] == "success":
+            key = (row["setting"]["task"], row["method"], row["seed"], row["setting"]["decisions"])
+            table.add_row(*map(str, key), f"{row['value']:.2f}", f"{left[key]:.2f}")
+    Console().print(table)
+    print(f"results: {file}")
+
+
 STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
     "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
     "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),
     "inverse-dynamics": (inverse_dynamics, "arXiv 2305.16985: objectives and baselines on hidden contexts"),
     "aime": (aime, "AIME: imitation from observation by a world model, on cheetah and walker"),
+    "pvdr": (pvdr, "arXiv 2411.03169: a video model that is planned with, beside its ablations"),
     "features-rl": (features_rl, "PPO on one hidden goal: frozen features, pixels, true positions"),
     "goal-rl": (goal_rl, "SAC with hindsight goals on a Meta-World task, from states or frozen features"),
     "theory": (theory, "arXiv 2305.16985's claims as toys: linear contexts, curves that are hard to draw"),

@@ -1,0 +1,101 @@
+"""`latentctx pvdr`: pretraining on videos, and a look at what was learned; `latentctx study pvdr` acts with it."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from latentctx_agents.progress import training_bar
+
+
+def pvdr(words: list[str]) -> None:
+    """Dispatch to one of the commands.
+
+    Raises:
+        ValueError: there is no such command.
+    """
+    if not words or words[0] in ("-h", "--help"):
+        lines = "\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())
+        print(f"usage: latentctx pvdr COMMAND [options]\n\n{lines}")
+        sys.exit(0)
+    if words[0] not in COMMANDS:
+        raise ValueError(f"no command {words[0]!r}; choose from {', '.join(COMMANDS)}.")
+    COMMANDS[words[0]][0](words[1:])
+
+
+def pretrain(words: list[str]) -> None:
+    """Train one video model."""
+    import torch
+
+    from latentctx_agents.pvdr import pretrain as module
+
+    @dataclass(frozen=True, kw_only=True)
+    class Pretrain:
+        """Learn visual dynamics from videos without actions: tokens of frames, then a latent for each short future."""
+
+        config: Annotated[module.VideoTraining, tyro.conf.arg(name="")]
+        out: Path = Path("runs/pvdr")  # run folder; the model goes to <out>/model
+        device: str = "cpu"  # torch device
+        threads: int = 1  # of torch; two gain little at the quick size
+
+    arguments = tyro.extras.overridable_config_cli(
+        {
+            "quick": ("one core, a quarter of an hour", Pretrain(config=module.QUICK)),
+            "paper": ("24 million parameters, for a GPU", Pretrain(config=module.PAPER)),
+        },
+        args=words,
+        prog="latentctx pvdr pretrain",
+    )
+    torch.set_num_threads(arguments.threads)
+    config = arguments.config
+    steps = config.tokenizer.steps + config.optimizer.steps
+    with training_bar(f"dynamics of {config.videos}", steps) as advance:
+        module.pretrain(config, arguments.out, device=arguments.device, on_step=advance)
+    print(f"video model: {arguments.out / 'model'}")
+
+
+def judge(words: list[str]) -> None:
+    """Judge one video model on clips that it has not seen."""
+    import torch
+
+    from latentctx_agents.pvdr import judge as module
+    from latentctx_agents.pvdr.folder import load_video_model
+    from latentctx_agents.pvdr.pictures import draw_samples
+    from latentctx_agents.pvdr.tokens import open_tokens
+    from latentctx_datasets.videos import open_clips
+
+    @dataclass(frozen=True, kw_only=True)
+    class Judge:
+        """Errors of what is foretold beside a copy of the last frame, what z tells of the hand, and a picture."""
+
+        config: Annotated[module.JudgeConfig, tyro.conf.arg(name="")]
+        model: Path = Path("runs/pvdr/model")  # what `latentctx pvdr pretrain` trained
+        videos: str | None = None  # a name or folder of clips; by default those it was trained on
+        picture: Path | None = None  # PNG of samples; by default samples.png beside the model
+
+    default = Judge(config=module.JudgeConfig())
+    arguments = tyro.cli(Judge, args=words, prog="latentctx pvdr judge", default=default)
+    torch.set_num_threads(1)
+    model, record = load_video_model(arguments.model)
+    stride = int(record["config"]["stride"])
+    clips = open_clips(
+        arguments.videos or record["dataset"], frames=(model.config.window - 1) * stride + 1, labels=True
+    )
+    store = open_tokens(model.tokenizer, clips)
+    found = module.judge(model, clips, store, stride, arguments.config)
+    if model.config.latent and "hand" in clips.facts["arrays"]:
+        found |= module.probes(model, clips, store, stride, arguments.config)
+    picture = arguments.picture or arguments.model.parent / "samples.png"
+    draw_samples(model, clips, store, stride, picture, seed=arguments.config.seed)
+    print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))
+    print(f"samples: {picture}")
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "pretrain": (pretrain, "learn visual dynamics from videos without actions"),
+    "judge": (judge, "what a model foretells of clips that it has not seen"),
+}

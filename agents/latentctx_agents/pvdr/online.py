@@ -1,0 +1,277 @@
+"""The online stage: a world without rewards, a goal as a picture, a video model that is adapted and planned with."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from latentctx_agents.optim import Metrics, OptimizerConfig, Stepper, Training
+from latentctx_agents.pvdr.alignment import AlignedPPO, AlignmentPolicy, alignment_loss
+from latentctx_agents.pvdr.distance import TokenDistance
+from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
+from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.model import split
+from latentctx_agents.pvdr.planning import Planner
+from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
+from latentctx_agents.pvdr.replay import Replay
+from latentctx_agents.pvdr.tokens import tokenize
+
+WORLD = "LatentCtx-MetaWorldGoal-v0"
+EVALUATION_SEED = 80_000  # of the first environment
+CORRELATION = 0.7  # of successive random actions
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig:
+    """How a video model is adapted to a world and aligned with its actions.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    task: str = "reach-v3"  # of LatentCtx-MetaWorldGoal-v0
+    envs: int = 4  # side by side
+    decisions: int = 6000  # in all environments together, after the random ones
+    rollout: int = 150  # decisions of each environment between two updates
+    random_episodes: int = 10  # with random actions, before everything
+    plans: int = 16  # latents that are drawn for each decision; 1 acts on whatever the prior draws
+    astray: float = 0.1  # share of decisions in training that keep a random latent
+    spread: tuple[float, float] = (0.3, 0.1)  # of actions in training, at first and at last
+    freeze: Literal["last_layer", "none", "all"] = "last_layer"  # what of the posterior stays as pretrained
+    reinforce: bool = True  # align by reinforcement as well, not by supervision alone
+    rewards: RewardConfig = field(default_factory=RewardConfig)
+    evidence: EvidenceConfig = field(default_factory=lambda: EvidenceConfig(warm_up=(0, 0)))
+    tokenizer_steps: int = 600  # on the frames of the random episodes; then it stays as it is
+    first_steps: tuple[int, int] = (300, 600)  # of dynamics and of supervision, after the random episodes
+    steps: tuple[int, int] = (50, 50)  # of both, after each rollout
+    batch_size: tuple[int, int] = (32, 256)  # windows of a step of either
+    learning_rate: tuple[float, float, float] = (5e-4, 2e-4, 1e-3)  # of tokenizer, dynamics and supervision
+    supervision: tuple[float, float] = (1.0, 0.1)  # its weight at first and at last
+    evaluate_every: int = 1500  # decisions
+    episodes: int = 20  # of each evaluation, without random choices of actions
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Accept JSON's lists and refuse what cannot be run in words."""
+        for name in ("spread", "first_steps", "steps", "batch_size", "learning_rate", "supervision"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        counts = ("envs", "decisions", "rollout", "random_episodes", "plans", "evaluate_every", "episodes")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
+        if min(self.spread) <= 0.0:
+            raise ValueError(f"spread must be above 0; got {self.spread}.")
+
+
+class Online:
+    """One adaptation; `run` yields measurements.
+
+    Args:
+        model: pretrained, or as it was made; it is changed.
+        config: how.
+    """
+
+    def __init__(self, model: VideoModel, config: OnlineConfig) -> None:
+        if model.config.latent == 0:
+            raise ValueError("a model without a latent cannot be planned with: pretrain one with latent > 0.")
+        torch.manual_seed(config.seed)
+        self.model, self.config = model, config
+        self._rng = np.random.default_rng(config.seed)
+        _freeze(model, config.freeze)
+        self._dynamics = Stepper(
+            [model.dynamics], learning_rate=config.learning_rate[1], weight_decay=0.01, clip=1.0
+        )
+        self._venv = make_envs(config, config.seed)
+
+    def run(self) -> Iterator[tuple[int, Metrics]]:
+        """Adapt; yield (decisions so far, metrics) before the first, every `evaluate_every` and after the last."""
+        config = self.config
+        frames, actions = random_episodes(self._venv, config, self._rng)
+        self._adapt_tokenizer(frames.reshape(-1, *frames.shape[-3:]))
+        distance = TokenDistance(self.model.tokenizer, frames[:, ::4].reshape(-1, *frames.shape[-3:]))
+        planner = Planner(
+            self.model.dynamics, distance, count=config.plans, rng=self._rng, random=config.astray
+        )
+        env = PlanningVecEnv(self._venv, self.model, planner, config.rewards)
+        remember(env.replay, tokenize(self.model.tokenizer, frames), actions)
+        agent = self._agent(env)
+        first = self._learn(env.replay, *config.first_steps, weight=config.supervision[0])
+        before = frames.shape[0] * (frames.shape[1] - 1)
+        yield 0, {**self._evaluate(distance), **first, "random_decisions": float(before)}
+        done = 0
+        while done < config.decisions:
+            until = min(done + config.evaluate_every, config.decisions)
+            self._left = 1.0 - done / config.decisions
+            self._sums: Metrics = {}
+            agent.learn(until - done, reset_num_timesteps=False)
+            done = until
+            yield done, {**self._evaluate(distance), **self._sums}
+        self._venv.close()
+
+    def _agent(self, env: PlanningVecEnv) -> AlignedPPO:
+        config = self.config
+        self._left = 1.0
+        self._sums = {}
+
+        def between() -> None:
+            self._policy.set_spread(_between(config.spread, self._left))
+            weight = _between(config.supervision, self._left)
+            self._sums = self._learn(env.replay, *config.steps, weight=weight)
+
+        agent = AlignedPPO(
+            AlignmentPolicy,
+            env,
+            between=between,
+            reinforce=config.reinforce,
+            n_steps=config.rollout,
+            batch_size=config.rollout,
+            n_epochs=4,
+            learning_rate=3e-4,
+            gamma=0.98,
+            gae_lambda=0.95,
+            ent_coef=0.0,  # the spread is set
+            policy_kwargs={"actor_inputs": env.actor_inputs},
+            seed=config.seed,
+            device="cpu",
+        )
+        assert isinstance(agent.policy, AlignmentPolicy)
+        self._policy = agent.policy
+        self._policy.set_spread(config.spread[0])
+        self._supervision = Stepper(
+            [self._policy.mlp_extractor, self._policy.action_net], learning_rate=config.learning_rate[2]
+        )
+        return agent
+
+    def _learn(self, replay: Replay, dynamics: int, supervised: int, *, weight: float) -> Metrics:
+        """Steps of the video model, then of supervision; the means of what they log."""
+        sums: dict[str, list[float]] = {}
+        model, config = self.model.dynamics, self.config
+        model.train()
+        for _ in range(dynamics):
+            window, _ = replay.sample(self._rng, config.batch_size[0])
+            noise = torch.randn(len(window), self.model.config.latent)
+            loss, metrics = evidence_loss(model, window, noise, config.evidence.beta, config.evidence)
+            self._dynamics.step(loss)
+            for name, value in metrics.items():
+                sums.setdefault(name, []).append(value)
+        model.eval()
+        assert model.prior is not None and model.posterior is not None
+        for _ in range(supervised):
+            window, actions = replay.sample(self._rng, config.batch_size[1])
+            with torch.no_grad():
+                context, _ = split(window, self.model.config)
+                features, posterior = model.prior.features(context), model.posterior(window)
+                latents = posterior.sample(torch.randn_like(posterior.mean))
+            loss = alignment_loss(self._policy, features, latents, actions)
+            self._supervision.step(weight * loss)
+            sums.setdefault("alignment", []).append(loss.item())
+        return {name: float(np.mean(values)) for name, values in sums.items()}
+
+    def _adapt_tokenizer(self, frames: np.ndarray) -> None:
+        steps = self.config.tokenizer_steps
+        if steps == 0:
+            return
+        background = torch.from_numpy(np.median(frames[::4], axis=0))
+        optimizer = OptimizerConfig(
+            steps=steps, batch_size=32, learning_rate=self.config.learning_rate[0], weight_decay=0.0, clip=1.0
+        )
+        rng = self._rng
+
+        def loss() -> Any:
+            batch = torch.from_numpy(frames[rng.integers(len(frames), size=optimizer.batch_size)])
+            return self.model.tokenizer.loss(batch, background)
+
+        for _ in Training([self.model.tokenizer], optimizer, rng).run(loss):
+            pass
+
+    def _evaluate(self, distance: TokenDistance) -> Metrics:
+        """Success over fresh goals, and the share of the distance that is left at the end."""
+        config = self.config
+        rng = np.random.default_rng(EVALUATION_SEED + config.seed)
+        planner = Planner(self.model.dynamics, distance, count=config.plans, rng=rng)
+        env = PlanningVecEnv(make_envs(config, EVALUATION_SEED), self.model, planner, config.rewards)
+        observations = env.reset()
+        success, gained, finished = np.zeros(env.num_envs, bool), np.zeros(env.num_envs), []
+        while len(finished) < config.episodes:
+            assert isinstance(observations, np.ndarray)
+            actions, _ = self._policy.predict(observations, deterministic=True)
+            observations, _, dones, infos = env.step(actions)
+            success |= [bool(info["success"]) for info in infos]
+            gained += [info["reward_goal"] for info in infos]
+            for row in np.flatnonzero(dones):
+                finished.append((success[row], 1.0 - gained[row]))
+                success[row], gained[row] = False, 0.0
+        env.close()
+        chosen = finished[: config.episodes]
+        return {
+            "success": float(np.mean([won for won, _ in chosen])),
+            "distance_left": float(np.mean([left for _, left in chosen])),
+        }
+
+
+def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
+    """The worlds, their frames and goal pictures as "turbo" draws them."""
+    venv = DummyVecEnv(
+        [
+            lambda: gym.make(
+                WORLD, task=config.task, observation="pixels", goal="pixels", render_profile="turbo"
+            )
+            for _ in range(config.envs)
+        ]
+    )
+    venv.seed(seed)
+    return venv
+
+
+def random_episodes(
+    venv: VecEnv, config: OnlineConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames uint8 (e, t + 1, 64, 64, 3) and actions float32 (e, t, a) of episodes with correlated random actions."""
+    frames: list[np.ndarray] = []
+    done: list[np.ndarray] = []
+    shape = (venv.num_envs, *(venv.action_space.shape or ()))
+    while len(frames) < config.random_episodes:
+        seen = venv.reset()
+        assert isinstance(seen, dict)
+        film, moves, action = [seen["observation"]], [], np.zeros(shape, np.float32)
+        ended = np.zeros(venv.num_envs, bool)
+        while not ended.any():
+            fresh = rng.uniform(-1.0, 1.0, shape).astype(np.float32)
+            action = np.clip(CORRELATION * action + fresh, -1.0, 1.0)
+            seen, _, ended, infos = venv.step(action)
+            assert isinstance(seen, dict)
+            last = [
+                info["terminal_observation"]["observation"] if end else frame
+                for info, end, frame in zip(infos, ended, seen["observation"], strict=True)
+            ]
+            film.append(np.stack(last))
+            moves.append(action)
+        frames += list(np.stack(film, axis=1))
+        done += list(np.stack(moves, axis=1))
+    return np.stack(frames[: config.random_episodes]), np.stack(done[: config.random_episodes])
+
+
+def remember(replay: Replay, tokens: np.ndarray, actions: np.ndarray) -> None:
+    """Put episodes of tokens (e, t + 1, 64) and actions (e, t, a) into a replay, before it follows environments."""
+    for film, moves in zip(tokens, actions, strict=True):
+        replay.begin(0, film[0])
+        for action, frame in zip(moves, film[1:], strict=True):
+            replay.add(0, action, frame)
+
+
+def _between(ends: tuple[float, float], left: float) -> float:
+    """From the first number to the second as what is left goes from 1 to 0."""
+    return ends[1] + left * (ends[0] - ends[1])
+
+
+def _freeze(model: VideoModel, what: str) -> None:
+    """Which parameters of the posterior keep their pretrained values."""
+    posterior = model.dynamics.posterior
+    assert posterior is not None
+    posterior.requires_grad_(what == "none")
+    if what == "last_layer":
+        posterior.head.last.requires_grad_(True)

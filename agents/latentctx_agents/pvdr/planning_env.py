@@ -1,0 +1,167 @@
+"""Image-goal worlds seen through plans: observations are features and a latent, rewards are not the environment's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from torch import Tensor
+
+from latentctx_agents.pvdr.distance import Plan
+from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.planning import Planner
+from latentctx_agents.pvdr.replay import Replay
+from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_envs.goal_images import image_distance
+
+AVERAGING = 0.99  # of the moving average of how far one step goes
+LEAST = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig:
+    """What the agent is rewarded for; the environment's own reward is never looked at.
+
+    Raises:
+        ValueError: a weight is negative.
+    """
+
+    plan: float = 0.1  # weight of doing what was planned
+    goal: float = 1.0  # weight of getting nearer to the goal's picture
+
+    def __post_init__(self) -> None:
+        """Refuse negative weights."""
+        if self.plan < 0.0 or self.goal < 0.0:
+            raise ValueError(f"weights start at 0; got plan={self.plan} and goal={self.goal}.")
+
+
+class PlanningVecEnv(VecEnvWrapper):
+    """Observations float32 (h, z, 3 distances): the context's features, the chosen latent, and where the goal is.
+
+        r_plan = -d(o', planned o') / (what one step goes on average), clipped to [-1, 0]
+        r_goal = (d(o, g) - d(o', g)) / d(o_0, g), which telescopes: no loop can farm it
+
+    d of r_plan is of tokens (`TokenDistance`), d of r_goal is `image_distance` of the frames.
+
+    Args:
+        venv: worlds whose observations are a Dict of frames "observation" and "desired_goal".
+        model: tokenizer and dynamics; what they learn meanwhile is used from the next step on.
+        planner: chooses the latents.
+        rewards: weights.
+
+    Raises:
+        ValueError: the worlds show no such frames.
+    """
+
+    def __init__(
+        self, venv: VecEnv, model: VideoModel, planner: Planner, rewards: RewardConfig | None = None
+    ) -> None:
+        _check_frames(venv.observation_space)
+        self._model, self._planner = model, planner
+        self._rewards = RewardConfig() if rewards is None else rewards
+        sizes = model.config
+        self.actor_inputs = sizes.width + sizes.latent
+        box = spaces.Box(-np.inf, np.inf, (self.actor_inputs + sizes.future,), np.float32)
+        super().__init__(venv, observation_space=box)
+        count = venv.num_envs
+        self.replay = Replay(count, sizes.context, sizes.future)
+        self._context = torch.zeros(count, sizes.context, 64, dtype=torch.int64)
+        self._goal = torch.zeros(count, 64, dtype=torch.int64)
+        self._scale = torch.ones(count, 2)
+        self._apart = np.ones(count)  # image distance of an episode's first frame to its goal
+        self._frames = np.zeros((count, 64, 64, 3), np.uint8)
+        self._goal_frames = self._frames.copy()
+        self._actions = np.zeros((count, 1), np.float32)
+        self._step = 0.0
+        self._plan: Plan | None = None
+
+    def reset(self) -> np.ndarray:
+        """The first observations of all."""
+        seen = self.venv.reset()
+        assert isinstance(seen, dict)
+        self._begin(seen, np.arange(self.num_envs))
+        return self._observe()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Actions, clipped as the worlds do."""
+        assert isinstance(self.action_space, spaces.Box)
+        self._actions = np.clip(actions, self.action_space.low, self.action_space.high)
+        self.venv.step_async(self._actions)
+
+    def step_wait(self) -> Any:
+        """One step of all; infos hold both parts of the reward."""
+        seen, _, dones, infos = self.venv.step_wait()
+        assert isinstance(seen, dict) and self._plan is not None
+        frames = np.array(seen["observation"])
+        for row in np.flatnonzero(dones):
+            frames[row] = infos[row]["terminal_observation"]["observation"]
+        tokens = self._tokens(frames)
+        towards = self._towards(frames)
+        adherence = self._adherence(tokens)
+        for row in range(self.num_envs):
+            self.replay.add(row, self._actions[row], tokens[row].numpy().astype(np.int16))
+            infos[row] = {**infos[row], "reward_plan": adherence[row], "reward_goal": towards[row]}
+        self._context = torch.cat([self._context[:, 1:], tokens[:, None]], dim=1)
+        self._frames = frames
+        ended = np.flatnonzero(dones)
+        if len(ended):
+            last = self._observe()
+            for row in ended:
+                infos[row]["terminal_observation"] = last[row]
+            self._begin(seen, ended)
+        rewards = self._rewards.plan * adherence + self._rewards.goal * towards
+        return self._observe(), rewards.astype(np.float32), dones, infos
+
+    def _begin(self, seen: dict[str, np.ndarray], rows: np.ndarray) -> None:
+        frames, goals = seen["observation"][rows], seen["desired_goal"][rows]
+        tokens, goal = self._tokens(frames), self._tokens(goals)
+        index = torch.from_numpy(rows)
+        self._context[index] = tokens[:, None].expand(-1, self._context.shape[1], -1)
+        self._goal[index] = goal
+        self._scale[index] = self._planner.distance.scale(tokens, goal)
+        self._frames[rows], self._goal_frames[rows] = frames, goals
+        self._apart[rows] = np.maximum(image_distance(frames, goals), LEAST)
+        for row, first in zip(rows.tolist(), tokens, strict=True):
+            self.replay.begin(row, first.numpy().astype(np.int16))
+
+    def _observe(self) -> np.ndarray:
+        plan = self._planner.plan(self._context, self._goal, self._scale)
+        prior = self._model.dynamics.prior
+        assert prior is not None
+        with torch.inference_mode():
+            features = prior.features(self._context)
+            left = self._planner.distance(plan.future, self._goal[:, None], self._scale[:, None])
+        self._plan = plan
+        return torch.cat([features, plan.latent, left], dim=1).numpy()
+
+    def _tokens(self, frames: np.ndarray) -> Tensor:
+        return torch.from_numpy(tokenize(self._model.tokenizer, frames).astype(np.int64))
+
+    def _towards(self, frames: np.ndarray) -> np.ndarray:
+        before = image_distance(self._frames, self._goal_frames)
+        return (before - image_distance(frames, self._goal_frames)) / self._apart
+
+    def _adherence(self, tokens: Tensor) -> np.ndarray:
+        assert self._plan is not None
+        distance = self._planner.distance
+        missed = distance.parts(tokens, self._plan.future[:, 0]).mean(-1)
+        went = float(distance.parts(tokens, self._context[:, -1]).mean())
+        self._step = went if self._step == 0.0 else AVERAGING * self._step + (1.0 - AVERAGING) * went
+        return np.clip(-missed.numpy() / (self._step + LEAST), -1.0, 0.0)
+
+
+def _check_frames(space: spaces.Space[Any]) -> None:
+    """Refuse worlds without frames of 64 px and pictures of goals."""
+    wanted = (64, 64, 3)
+    found = (
+        {k: getattr(space.spaces.get(k), "shape", None) for k in ("observation", "desired_goal")}
+        if isinstance(space, spaces.Dict)
+        else {}
+    )
+    if found != {"observation": wanted, "desired_goal": wanted}:
+        raise ValueError(
+            f"planning needs frames and goal pictures of {wanted}; these worlds show {space}. Make them with "
+            "observation='pixels', goal='pixels' and image_size=64."
+        )

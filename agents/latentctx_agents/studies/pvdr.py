@@ -1,0 +1,132 @@
+"""The study of PVDR (arXiv 2411.03169) on image-goal worlds: each claim as one arm beside the whole method."""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from latentctx_agents.pvdr.folder import VideoModel, load_video_model
+from latentctx_agents.pvdr.online import WORLD, Online, OnlineConfig
+from latentctx_agents.results import Measurement, add_results
+from latentctx_agents.runs import RunFolder
+from latentctx_envs.replacing import replacing
+
+FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sample"
+METHODS: dict[str, dict[str, Any]] = {
+    FULL: {},
+    SCRATCH: {"freeze": "none"},  # the same code on a model that has seen no video
+    SUPERVISED: {"reinforce": False},  # alignment by supervision alone
+    ONE_SAMPLE: {"plans": 1},  # acts on whatever the prior draws; nothing is chosen
+}
+"""What each method changes in the whole one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PvdrStudyConfig:
+    """What all cells of a run folder share.
+
+    Raises:
+        ValueError: the shared settings already contain what a method changes.
+    """
+
+    online: OnlineConfig = field(default_factory=OnlineConfig)  # its task and seed are overridden
+
+    def __post_init__(self) -> None:
+        """A method's change must be one."""
+        if not self.online.reinforce or self.online.plans < 2:
+            raise ValueError("the whole method reinforces and chooses among at least 2 plans.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PvdrGrid:
+    """Which cells are run: all combinations.
+
+    Raises:
+        ValueError: an unknown method, or nothing is asked for.
+    """
+
+    tasks: tuple[str, ...] = ("reach-v3",)
+    methods: tuple[str, ...] = tuple(METHODS)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no cell in words."""
+        unknown = sorted(set(self.methods) - set(METHODS))
+        if unknown:
+            raise ValueError(f"methods are {', '.join(METHODS)}; got {', '.join(unknown)}.")
+        if not (self.tasks and self.methods and self.seeds):
+            raise ValueError("tasks, methods and seeds each name at least one.")
+
+
+def run_study(config: PvdrStudyConfig, grid: PvdrGrid, model: Path, folder: Path) -> Path:
+    """Run the cells that are not there, one after the other, and return the CSV; a killed cell begins anew.
+
+    Args:
+        config: what they share.
+        grid: which.
+        model: the pretrained video model; scratch takes its sizes alone.
+        folder: run folder.
+
+    Raises:
+        ValueError: the folder belongs to another config, or the model is missing or damaged.
+    """
+    _, record = load_video_model(model)
+    RunFolder(folder, config)
+    file = folder / "results.csv"
+    cells = [(task, method, seed) for seed in grid.seeds for task in grid.tasks for method in grid.methods]
+    for task, method, seed in tqdm(cells, desc="pvdr", unit="cell"):
+        curve = run_cell(config, task, method, seed, model, folder)
+        add_results(file, rows_of(config, task, method, seed, curve, record))
+    return file
+
+
+def run_cell(
+    config: PvdrStudyConfig, task: str, method: str, seed: int, model: Path, folder: Path
+) -> list[dict[str, float]]:
+    """The learning curve of one cell, {"decisions": ..., metrics}, measured or read if it is there."""
+    place = folder / "cells" / f"{task}-{method}-seed{seed}"
+    file = place / "curve.json"
+    if file.exists():
+        return json.loads(file.read_text())
+    online = dataclasses.replace(config.online, task=task, seed=seed, **METHODS[method])
+    pretrained, _ = load_video_model(model)
+    if method == SCRATCH:
+        torch.manual_seed(seed)
+        pretrained = VideoModel(pretrained.config)
+    curve = [{"decisions": float(done), **metrics} for done, metrics in Online(pretrained, online).run()]
+    place.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as fresh:
+        fresh.write_text(json.dumps(curve) + "\n")
+    return curve
+
+
+def rows_of(
+    config: PvdrStudyConfig,
+    task: str,
+    method: str,
+    seed: int,
+    curve: list[dict[str, float]],
+    record: dict[str, Any],
+) -> Iterator[Measurement]:
+    """The measurements of a cell: each point of its curve, and the mean success over it (area under the curve)."""
+    common = {
+        "task": task, "plans": METHODS[method].get("plans", config.online.plans), "episodes": config.online.episodes,
+        "budget": config.online.decisions, "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
+    }  # fmt: skip
+    dataset = "" if method == SCRATCH else str(record["dataset"])
+    facts = {"study": "pvdr", "world": WORLD, "dataset": dataset, "method": method, "seed": seed}
+    for point in curve:
+        setting = {**common, "decisions": int(point["decisions"])}
+        for name in point.keys() - {"decisions"}:
+            yield Measurement(**facts, setting=setting, metric=name, value=point[name])
+    pairs = list(itertools.pairwise(curve))
+    area = sum((b["decisions"] - a["decisions"]) * (a["success"] + b["success"]) / 2 for a, b in pairs)
+    yield Measurement(
+        **facts, setting=common, metric="success_area", value=area / max(curve[-1]["decisions"], 1.0)
+    )

@@ -1,0 +1,251 @@
+"""Build a set of clips shard by shard, in several processes, going on where a killed build ended.
+
+build.json        what is built, while it is
+shard-000.json    a shard that is finished: sizes and sha256 of its files
+index.json        all of this, once every shard is there; the others go
+
+Workers are fresh interpreters and are told nothing but the folder: what to build is in build.json, and a source is looked
+up by its name. Which process makes which shard changes no byte, because a clip depends on its number alone.
+"""
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from latentctx_datasets.library import DatasetError, locked
+from latentctx_datasets.videos.clips import FORMAT_VERSION, INDEX, Clip, read_index, sha256_of
+from latentctx_envs.cores import available_cores
+from latentctx_envs.replacing import replacing
+
+PLAN = "build.json"
+SHARD = 100  # clips; 37 MB of 30 frames of 64 px
+TICKET = 2  # bytes of a shard's number in a pipe; so few are read and written whole
+PATIENCE = 1.0  # [s] between two looks at whether the workers live
+FEW_CLIPS = 50  # with fewer a second process is not worth its start
+
+Source = Callable[[dict[str, Any], int, int], Iterator[Clip]]
+
+
+def source_of(plan: dict[str, Any]) -> Source:
+    """The function that makes clips first..last-1 of a plan.
+
+    Raises:
+        DatasetError: the plan's source is unknown.
+    """
+    name = plan["source"]
+    if name == "push":
+        from latentctx_datasets.videos.push import push_clips as source
+    elif name == "bair":
+        from latentctx_datasets.videos.bair import bair_clips as source
+    else:
+        raise DatasetError(f"clips come from push or bair; got {name!r}.")
+    return source
+
+
+def build(folder: Path, plan: dict[str, Any], *, workers: int | None = None) -> str:
+    """Build the clips of a plan unless they are there; the set's content hash.
+
+    Args:
+        folder: new, or of the same plan.
+        plan: JSON values: source, clips, frames, image_size, arrays (names), command, and what the source needs.
+        workers: processes; by default one a core. 1 builds in this process.
+
+    Raises:
+        DatasetError: the folder holds something else, or the disk has no room.
+        RuntimeError: a worker failed.
+    """
+    plan = json.loads(json.dumps(plan))
+    with locked(folder):
+        if (folder / INDEX).is_file():
+            index = read_index(folder)
+            _refuse_other(folder, index, plan)
+            return index["content_hash"]
+        _begin(folder, plan)
+        shards = range(-(-plan["clips"] // SHARD))
+        missing = [number for number in shards if not _record(folder, number).is_file()]
+        left = sum(last - first for first, last in (_bounds(plan, number) for number in missing))
+        bar = tqdm(total=plan["clips"], initial=plan["clips"] - left, desc="clips", unit="clip", delay=1)
+        with bar, contextlib.closing(_run(folder, plan, missing, left, workers)) as finished:
+            for number in finished:
+                first, last = _bounds(plan, number)
+                bar.update(last - first)
+        return _finish(folder, plan, shards)
+
+
+def build_shard(
+    folder: Path, plan: dict[str, Any], number: int, wanted: Callable[[], bool] = lambda: True
+) -> bool:
+    """Write one shard's files and, last, its record; False if it was given up.
+
+    Args:
+        folder: of the set.
+        plan: of the set.
+        number: of the shard.
+        wanted: asked after every clip and before every file; False gives up.
+    """
+    first, last = _bounds(plan, number)
+    clips: list[Clip] = []
+    for clip in source_of(plan)(plan, first, last):
+        clips.append(clip)
+        if not wanted():
+            return False
+    files = {}
+    for name in plan["arrays"]:
+        path = folder / f"{name}-{number:03d}.npy"
+        if not wanted():
+            return False
+        with replacing(path) as fresh, fresh.open("wb") as stream:
+            np.save(stream, np.stack([getattr(clip, name) for clip in clips]), allow_pickle=False)
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    _write_json(_record(folder, number), {"clips": last - first, "files": files})
+    return True
+
+
+def _begin(folder: Path, plan: dict[str, Any]) -> None:
+    """Take a new folder, or one in which the same build was interrupted."""
+    if folder.exists() and any(folder.iterdir()):
+        try:
+            begun = json.loads((folder / PLAN).read_text())
+        except (OSError, ValueError):
+            raise DatasetError(f"{folder} holds something else: choose another folder by --path.") from None
+        _refuse_other(folder, begun, plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    needed = plan["clips"] * plan["frames"] * plan["image_size"] ** 2 * 3
+    there = sum(file.stat().st_size for file in folder.glob("frames-*.npy"))
+    free = shutil.disk_usage(folder).free
+    if free < needed - there:
+        raise DatasetError(
+            f"the clips need {(needed - there) / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free: "
+            "choose a larger disk by --path."
+        )
+    _write_json(folder / PLAN, plan)
+
+
+def _refuse_other(folder: Path, there: dict[str, Any], plan: dict[str, Any]) -> None:
+    differing = [name for name in plan if name != "command" and there.get(name) != plan[name]]
+    if differing:
+        name = differing[0]
+        raise DatasetError(
+            f"{folder} holds other clips ({name} {there.get(name)}, not {plan[name]}): choose another folder by "
+            "--path, or move it away."
+        )
+
+
+def _finish(folder: Path, plan: dict[str, Any], shards: Sequence[int]) -> str:
+    records = [json.loads(_record(folder, number).read_text()) for number in shards]
+    digest = sha256()
+    for record in records:
+        for name, file in sorted(record["files"].items()):
+            digest.update(f"{name} {file['sha256']}\n".encode())
+    index = {
+        "format_version": FORMAT_VERSION,
+        **plan,
+        "content_hash": digest.hexdigest(),
+        "shards": records,
+    }
+    _write_json(folder / INDEX, index)
+    for file in (folder / PLAN, *(_record(folder, number) for number in shards)):
+        file.unlink()
+    return index["content_hash"]
+
+
+def _run(
+    folder: Path, plan: dict[str, Any], missing: list[int], left: int, workers: int | None
+) -> Generator[int]:
+    """Yield the missing shards as they are finished."""
+    wanted = available_cores() if workers is None else workers
+    if wanted < 1:
+        raise ValueError(f"workers start at 1; got {wanted}.")
+    count = min(wanted, len(missing))
+    if count <= 1 or (workers is None and left < FEW_CLIPS):
+        for number in missing:
+            build_shard(folder, plan, number)
+            yield number
+        return
+    yield from _run_workers(folder, missing, count)
+
+
+def _run_workers(folder: Path, missing: list[int], count: int) -> Generator[int]:
+    with contextlib.ExitStack() as mine:
+        tickets, tickets_in = os.pipe()
+        done, done_in = os.pipe()
+        mine.callback(os.close, done)
+        workers = [_start_worker(folder, tickets, done_in) for _ in range(count)]
+        mine.callback(_end, workers)
+        os.close(tickets)
+        os.close(done_in)
+        _write_tickets(tickets_in, missing)
+        left = len(missing)
+        while left:
+            if not select.select([done], [], [], PATIENCE)[0]:
+                _refuse_failed(workers)
+                continue
+            ticket = os.read(done, TICKET)
+            if not ticket:  # every worker has ended
+                _refuse_failed(workers, ended=True)
+            yield int.from_bytes(ticket, sys.byteorder)
+            left -= 1
+
+
+def _write_tickets(pipe: int, numbers: list[int]) -> None:
+    """All of them at once: 32,768 fit into a pipe, twenty times what a terabyte of clips needs."""
+    os.write(pipe, np.asarray(numbers, np.uint16).tobytes())
+    os.close(pipe)
+
+
+def _start_worker(folder: Path, tickets: int, done: int) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "latentctx_datasets.videos.build_worker",
+            str(folder),
+            str(tickets),
+            str(done),
+        ],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(tickets, done),
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def _refuse_failed(workers: list[subprocess.Popen[bytes]], *, ended: bool = False) -> None:
+    codes = [worker.wait() if ended else worker.poll() for worker in workers]
+    if ended or any(code not in (None, 0) for code in codes):
+        raise RuntimeError(
+            f"a building process has ended (exit codes {codes}), its message is above; the same command goes on, "
+            "and --workers 1 builds in one process."
+        )
+
+
+def _end(workers: list[subprocess.Popen[bytes]]) -> None:
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.wait()
+
+
+def _bounds(plan: dict[str, Any], number: int) -> tuple[int, int]:
+    """First clip of a shard, and the one after its last."""
+    return number * SHARD, min((number + 1) * SHARD, plan["clips"])
+
+
+def _record(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:03d}.json"
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    with replacing(path) as fresh:
+        fresh.write_text(json.dumps(value, indent=1) + "\n")
