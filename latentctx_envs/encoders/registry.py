@@ -4,11 +4,13 @@ from pathlib import Path
 
 from latentctx_envs.encoders.base import CONFIG_FILE, Encoder, read_config
 from latentctx_envs.encoders.convnet import ConvNet
+from latentctx_envs.encoders.dynamics.encoder import DynamicsEncoder
 from latentctx_envs.encoders.latent.encoder import LatentEncoder
 from latentctx_envs.encoders.resnet import ResNet18
 
 CLASSES: dict[str, type[Encoder]] = {
     "ConvNet": ConvNet,
+    "DynamicsEncoder": DynamicsEncoder,
     "LatentEncoder": LatentEncoder,
     "ResNet18": ResNet18,
 }

@@ -8,9 +8,8 @@ import numpy as np
 from gymnasium import spaces
 
 from latentctx_envs.encoders import Encoder, FrozenEncoder
-from latentctx_envs.encoders.latent.encoder import LatentEncoder
 from latentctx_envs.encoders.latent.sensors import PIXELS
-from latentctx_envs.encoders.latent.streams import Streams
+from latentctx_envs.encoders.stateful import StatefulEncoder, Streams
 
 FEATURES = "features"
 GOAL_OBSERVATION = "observation"  # of a goal environment; its goals stay what they are, and so do its rewards
@@ -43,10 +42,10 @@ class Transform:
     ) -> None:
         self.encoder = FrozenEncoder(encoder, device=device)
         module = self.encoder.module
-        self._kind = module.config.observed if isinstance(module, LatentEncoder) else PIXELS
+        self._kind = module.observed if isinstance(module, StatefulEncoder) else PIXELS
         self.space = self._encoded_space(space, who)
         self._streams: Streams | None = None
-        if isinstance(module, LatentEncoder):
+        if isinstance(module, StatefulEncoder):
             self._streams = Streams(module, count, action_space, device=device)
         self._last = np.zeros((count, module.features_dim), np.float32)
 

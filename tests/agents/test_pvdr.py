@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -23,9 +24,11 @@ from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos import open_clips
 from latentctx_datasets.videos.push import build_push
+from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.dynamics.blocks import merged, split_up
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig, TokenizerConfig
 from latentctx_envs.encoders.dynamics.tokenizer import FrameEncoder
+from latentctx_envs.wrappers import VectorEncodeObservation
 
 TINY = DynamicsConfig(
     tokenizer=TokenizerConfig(codes=32, code_dim=4, hidden=16, residuals=1, decoder=(8, 4)),
@@ -57,6 +60,36 @@ def trained(training, tmp_path_factory):
 
 def draw_tokens(*shape):
     return torch.from_numpy(np.random.default_rng(0).integers(0, 32, shape))
+
+
+def test_a_video_models_encoder_remembers_each_environments_frames(trained):
+    model, _ = load_video_model(trained)
+    envs = gym.make_vec(
+        "LatentCtx-PointMass-v0", num_envs=2, observation="pixels", image_size=64, autoreset_mode="SameStep"
+    )
+    seen = gym.make_vec(
+        "LatentCtx-PointMass-v0", num_envs=2, observation="pixels", image_size=64, autoreset_mode="SameStep"
+    )
+    wrapped = VectorEncodeObservation(envs, trained.parent / "encoder")
+    features, _ = wrapped.reset(seed=0)
+    frames, _ = seen.reset(seed=0)
+    assert features.shape == (2, TINY.width)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        before = frames
+        actions = rng.uniform(-1.0, 1.0, seen.action_space.shape).astype(np.float32)
+        features = wrapped.step(actions)[0]
+        frames = seen.step(actions)[0]
+    context = np.stack([before, frames], axis=1)
+    found = torch.from_numpy(tokens.tokenize(model.tokenizer, context).astype(np.int64))
+    with torch.inference_mode():
+        assert np.allclose(features, model.dynamics.prior.features(found).numpy(), atol=1e-5)
+        alone = model.dynamics.prior.features(found[:, 1:].expand(-1, 2, -1)).numpy()
+    fresh = load_encoder(trained.parent / "encoder")
+    with torch.inference_mode():
+        assert np.allclose(fresh(torch.from_numpy(frames)).numpy(), alone, atol=1e-5)
+    wrapped.close()
+    seen.close()
 
 
 @pytest.mark.parametrize(

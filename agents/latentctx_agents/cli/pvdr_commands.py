@@ -55,7 +55,7 @@ def pretrain(words: list[str]) -> None:
     steps = config.tokenizer.steps + config.optimizer.steps
     with training_bar(f"dynamics of {config.videos}", steps) as advance:
         module.pretrain(config, arguments.out, device=arguments.device, on_step=advance)
-    print(f"video model: {arguments.out / 'model'}")
+    print(f"video model: {arguments.out / 'model'}\nencoder: {arguments.out / 'encoder'}")
 
 
 def judge(words: list[str]) -> None:

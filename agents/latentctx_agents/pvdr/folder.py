@@ -16,6 +16,7 @@ from latentctx_agents.optim import write_weights
 from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig
+from latentctx_envs.encoders.dynamics.encoder import DynamicsEncoder, DynamicsEncoderConfig
 
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -33,6 +34,20 @@ class VideoModel(nn.Module):
         self.config = config
         self.tokenizer = Tokenizer(config.tokenizer)
         self.dynamics = DynamicsModel(config)
+
+
+def as_encoder(model: VideoModel) -> DynamicsEncoder:
+    """The part of a video model that sees and does not look ahead, a copy.
+
+    Raises:
+        ValueError: the model has no latent, and so no prior.
+    """
+    if model.dynamics.prior is None:
+        raise ValueError("a model without a latent has no features of its own.")
+    encoder = DynamicsEncoder(DynamicsEncoderConfig(model=model.config))
+    encoder.frames.load_state_dict(model.tokenizer.encoder.state_dict())
+    encoder.context.load_state_dict(model.dynamics.prior.features.state_dict())
+    return encoder.eval()
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:

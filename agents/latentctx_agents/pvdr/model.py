@@ -18,6 +18,7 @@ from latentctx_envs.encoders.dynamics.blocks import (
     split_up,
 )
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig
+from latentctx_envs.encoders.dynamics.encoder import ContextTrunk
 from latentctx_envs.encoders.latent.gaussian import Normal
 
 LOG_VARIANCE = (-8.0, 4.0)  # its range
@@ -53,17 +54,12 @@ class Posterior(nn.Module):
 
 
 class Prior(nn.Module):
-    """What the context says: features, and z before the future is seen."""
+    """z before the future is seen."""
 
     def __init__(self, config: DynamicsConfig) -> None:
         super().__init__()
-        self.trunk = Trunk(config, config.prior_blocks, config.context, changes=True)
-        self.pool = Pool(config.width, config.heads)
+        self.features = ContextTrunk(config)  # tokens (b, m, 64) -> (b, d)
         self.head = GaussianHead(config.width, config.latent)
-
-    def features(self, context: Tensor) -> Tensor:
-        """Tokens (b, m, 64) -> (b, d)."""
-        return self.pool(self.trunk(context))
 
     def forward(self, context: Tensor) -> Normal:
         """Tokens (b, m, 64) -> z (b, z)."""

@@ -20,7 +20,7 @@ from latentctx_agents.optim import (
     unheard,
 )
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
-from latentctx_agents.pvdr.folder import VideoModel, load_video_model, save_video_model
+from latentctx_agents.pvdr.folder import VideoModel, as_encoder, load_video_model, save_video_model
 from latentctx_agents.pvdr.tokenizer import start_codebook
 from latentctx_agents.pvdr.tokens import TokenStore, content_hash, open_tokens
 from latentctx_agents.runs import RunFolder, command_line, environment
@@ -80,7 +80,7 @@ PAPER = VideoTraining(
 def pretrain(
     config: VideoTraining, directory: Path, *, device: str = "cpu", on_step: OnStep = unheard
 ) -> VideoModel:
-    """Train a video model into `directory/model`; a killed run continues.
+    """Train a video model into `directory/model`, the encoder in it into `directory/encoder`; a killed run continues.
 
     Args:
         config: what to train.
@@ -104,7 +104,10 @@ def pretrain(
     tokens = open_tokens(model.tokenizer, clips)
     for step, metrics in _train_dynamics(model, tokens, clips, config, directory / "dynamics"):
         on_step(config.tokenizer.steps + step, metrics)
-    save_video_model(model, target, _record(config, clips, time.monotonic() - began))
+    record = _record(config, clips, time.monotonic() - began)
+    if config.model.latent:
+        as_encoder(model).save_pretrained(directory / "encoder", training=record)
+    save_video_model(model, target, record)
     for stage in ("tokenizer", "dynamics"):
         (directory / stage / CHECKPOINT_FILE).unlink(missing_ok=True)
     return model.eval()

@@ -1,7 +1,6 @@
 """What a model of visual dynamics is made of (PVDR, arXiv 2411.03169; sizes are our choice, the paper's are not public)."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 SIDE = 64  # [pixels] of the frames; videos and worlds are made for it
 PATCH = 8  # [pixels] side of the patch that one token stands for
@@ -74,8 +73,3 @@ class DynamicsConfig:
     def window(self) -> int:
         """Frames of a window, m + n."""
         return self.context + self.future
-
-
-def from_json(values: dict[str, Any]) -> DynamicsConfig:
-    """The config that `dataclasses.asdict` wrote."""
-    return DynamicsConfig(**values)

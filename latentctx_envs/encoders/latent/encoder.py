@@ -3,15 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from latentctx_envs.encoders.base import Encoder
 from latentctx_envs.encoders.latent.config import WorldModelConfig
 from latentctx_envs.encoders.latent.gaussian import ACTIVATIONS
 from latentctx_envs.encoders.latent.images import SIDE, ImageEncoder64
 from latentctx_envs.encoders.latent.rssm import RSSM, State
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
+from latentctx_envs.encoders.stateful import StatefulEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +54,8 @@ def observation_encoder(sensors: Sensors, config: WorldModelConfig) -> tuple[nn.
     return nn.Sequential(*layers), width
 
 
-class LatentEncoder(Encoder):
-    """h and z of a recurrent state-space model, z as the mean of its posterior.
-
-    A filter remembers: the wrappers keep a state for each environment, begin anew with each episode and pass on the
-    action, clipped, that led to an observation. Called as a module it gives the features of first observations.
-    """
+class LatentEncoder(StatefulEncoder):
+    """h and z of a recurrent state-space model, z as the mean of its posterior; it follows clipped actions."""
 
     config_type: ClassVar[type[Any]] = LatentEncoderConfig
 
@@ -80,13 +75,26 @@ class LatentEncoder(Encoder):
         """Length of h and z."""
         return self.config.model.features
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Features (B, D) of the first observations of B episodes."""
-        actions = torch.zeros(len(pixels), self.config.action_dim, device=pixels.device)
-        return self.follow(self.rssm.initial(len(pixels)), pixels, actions).features
+    @property
+    def observed(self) -> Observed:
+        """Kind of the observations."""
+        return self.config.observed
+
+    @property
+    def followed_actions(self) -> int | None:
+        """Length of the body's actions."""
+        return self.config.action_dim
+
+    def initial(self, batch: int) -> State:
+        """Zeros."""
+        return self.rssm.initial(batch)
 
     def follow(self, state: State, observations: Tensor, actions: Tensor) -> State:
         """The state after actions (B, a) that led to observations (B, ...)."""
         rssm = self.rssm
         deter = rssm.advance(state, rssm.action_part(actions))
         return State(deter, rssm.infer(deter, rssm.embedding_part(self.encoder(observations))).mean)
+
+    def features_of(self, state: State) -> Tensor:
+        """H and z (b, D)."""
+        return state.features
