@@ -99,6 +99,19 @@ def study_table(world: str, demos: int) -> str:
     return "\n".join([*lines, "", _facts(rows, demos)])
 
 
+def demos_table(world: str) -> str:
+    """Success of every method by the number of demonstrations, and how many times behaviour cloning inverse dynamics is."""
+    rows = rows_of(world)
+    counts = sorted({row["setting"].get("demos", 0) for row in rows} - {0})  # the expert needs none
+    lines = [f"| method | {' | '.join(map(str, counts))} |", "|" + "---|" * (1 + len(counts))]
+    for method, label in LABELS.items():
+        cells = [success_in(rows, method, demos=count) for count in counts]
+        if method != "expert" and all(cells):
+            found = [f"{cell[0]:.2f} [{cell[1]:.2f}, {cell[2]:.2f}]" for cell in cells if cell is not None]
+            lines.append(f"| {label} | {' | '.join(found)} |")
+    return "\n".join([*lines, "", "Mean success and 95 % interval; otherwise as above."])
+
+
 def _facts(rows: Sequence[dict[str, Any]], demos: int) -> str:
     first = next(row for row in rows if row["setting"].get("demos") == demos)
     seeds = len({row["seed"] for row in rows})
