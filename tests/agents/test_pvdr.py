@@ -353,22 +353,12 @@ def test_the_study_runs_its_cells_once(trained, tmp_path, monkeypatch):
         PvdrGrid(methods=("other",))
 
 
-def test_the_command_judges_a_model_and_draws_samples(trained, capsys):
-    main(
-        [
-            "pvdr",
-            "judge",
-            "--model",
-            str(trained),
-            "--windows",
-            "4",
-            "--samples",
-            "3",
-            "--probe-windows",
-            "64",
-        ]
-    )
+def test_the_command_judges_a_model_and_draws_samples(trained, capsys, tmp_path):
+    results = tmp_path / "judged.csv"
+    few = ["--windows", "4", "--samples", "3", "--probe-windows", "64"]
+    main(["pvdr", "judge", "--model", str(trained), *few, "--results", str(results)])
     said = capsys.readouterr().out
+    assert {row["metric"] for row in read_results([results])} >= {"error_best", "r2_both"}
     assert "error_best" in said and "r2_both" in said
     assert (trained.parent / "samples.png").stat().st_size > 1000
     with pytest.raises(SystemExit):

@@ -66,6 +66,7 @@ def judge(words: list[str]) -> None:
     from latentctx_agents.pvdr.folder import load_video_model
     from latentctx_agents.pvdr.pictures import draw_samples
     from latentctx_agents.pvdr.tokens import open_tokens
+    from latentctx_agents.results import add_results
     from latentctx_datasets.videos import open_clips
 
     @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ def judge(words: list[str]) -> None:
         model: Path = Path("runs/pvdr/model")  # what `latentctx pvdr pretrain` trained
         videos: str | None = None  # a name or folder of clips; by default those it was trained on
         picture: Path | None = None  # PNG of samples; by default samples.png beside the model
+        results: Path | None = None  # CSV that the numbers are added to
 
     default = Judge(config=module.JudgeConfig())
     arguments = tyro.cli(Judge, args=words, prog="latentctx pvdr judge", default=default)
@@ -89,6 +91,8 @@ def judge(words: list[str]) -> None:
     found = module.judge(model, clips, store, stride, arguments.config)
     if model.config.latent and "hand" in clips.facts["arrays"]:
         found |= module.probes(model, clips, store, stride, arguments.config)
+    if arguments.results is not None:
+        add_results(arguments.results, module.rows_of(found, record, arguments.config))
     picture = arguments.picture or arguments.model.parent / "samples.png"
     draw_samples(model, clips, store, stride, picture, seed=arguments.config.seed)
     print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))

@@ -1,6 +1,8 @@
 """What a video model foretells of clips that it has not seen, beside a copy of the last seen frame."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from latentctx_agents.probe import unexplained
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.model import split
 from latentctx_agents.pvdr.tokens import TokenStore
+from latentctx_agents.results import Measurement
 from latentctx_datasets.videos import Clips
 from latentctx_envs.encoders.dynamics.config import GRID, PATCH
 from latentctx_envs.encoders.latent.gaussian import kl_divergence
@@ -68,6 +71,27 @@ def judge(
     means = {name: total / config.windows for name, total in sums.items()}
     copy = means.pop("error_copy")
     return {name: v / copy if name.startswith("error") else v for name, v in means.items()}
+
+
+def rows_of(found: dict[str, float], record: dict[str, Any], config: JudgeConfig) -> Iterator[Measurement]:
+    """The numbers of a judged model as rows of results.
+
+    Args:
+        found: by `judge` and `probes`.
+        record: of the model's training.
+        config: how it was judged.
+    """
+    training = record["config"]
+    setting = {
+        "latent": training["model"]["latent"], "future": training["model"]["future"], "stride": training["stride"],
+        "clips": training["clips"], "steps": training["optimizer"]["steps"], "samples": config.samples,
+        "windows": config.windows,
+    }  # fmt: skip
+    for metric, value in found.items():
+        yield Measurement(
+            study="pvdr", world="", dataset=record["dataset"], method="video-model", setting=setting,
+            seed=record["seed"], metric=metric, value=value,
+        )  # fmt: skip
 
 
 def _errors(
