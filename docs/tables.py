@@ -237,9 +237,11 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "bench-encode": (lambda: bench_table("encode"), [PERFORMANCE]),
     "bench-world-model": (lambda: bench_table("world_model"), [PERFORMANCE, AIME_PAGE]),
     "study-point-mass": (lambda: study_tables.study_table("point-mass", 2), [STUDY_PAGE]),
+    "study-demos": (lambda: study_tables.demos_table("point-mass"), [STUDY_PAGE]),
     "study-visible": (lambda: study_tables.visible_table("point-mass", 2), [STUDY_PAGE]),
     "study-features": (lambda: study_tables.features_table("point-mass"), [STUDY_PAGE]),
-    "aime-walker": (lambda: aime_tables.aime_table("walker", "position"), [AIME_PAGE]),
+    "aime-walker": (lambda: aime_tables.aime_table("walker", "position", noisy=True), [AIME_PAGE]),
+    "aime-walker-noiseless": (lambda: aime_tables.aime_table("walker", "position", noisy=False), [AIME_PAGE]),
     **theory_tables.TABLES,
 }
 
