@@ -18,6 +18,8 @@ PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "dm_control", "minari", "st
 class RunFolder:
     """Where one training or study writes; an existing folder is continued if its config is the same.
 
+    Options that the folder's config does not know, because they are newer than it, must have their defaults.
+
     Args:
         path: the folder, made if need be.
         config: a dataclass of plain values.
@@ -30,7 +32,7 @@ class RunFolder:
         self.path = path
         text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
         file = path / "config.json"
-        if file.exists() and json.loads(file.read_text()) != json.loads(text):
+        if file.exists() and not holds(json.loads(file.read_text()), config):
             raise ValueError(
                 f"{path} holds a run with another config: choose another folder or move it away."
             )
@@ -38,6 +40,27 @@ class RunFolder:
         file.write_text(text)
         if not (path / "versions.json").exists():
             (path / "versions.json").write_text(json.dumps(environment(), indent=2) + "\n")
+
+
+def holds(written: Any, config: Any) -> bool:
+    """Whether parsed JSON is a config; what it lacks must have its default, as of options that came later."""
+    if not dataclasses.is_dataclass(config):
+        return written == json.loads(json.dumps(config, default=dataclasses.asdict))
+    if not isinstance(written, dict):
+        return False
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    return written.keys() <= fields.keys() and all(
+        holds(written[name], getattr(config, name))
+        if name in written
+        else getattr(config, name) == _default(field)
+        for name, field in fields.items()
+    )
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 class MetricsLog:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -81,6 +82,33 @@ def test_a_run_folder_of_another_config_is_refused(tmp_path):
         RunFolder(tmp_path / "run", OptimizerConfig(steps=1, batch_size=1, learning_rate=1.0))
     assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 20
     assert json.loads((tmp_path / "run" / "versions.json").read_text())["packages"]["mujoco"] == "3.3.0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    inner: OptimizerConfig
+    sizes: tuple[int, ...] = (1, 2)
+    parts: tuple[OptimizerConfig, ...] = ()
+
+
+def test_a_run_from_before_an_option_goes_on_with_its_default(tmp_path):
+    RunFolder(tmp_path, Outer(inner=CONFIG, parts=(CONFIG,)))
+    file = tmp_path / "config.json"
+    written = json.loads(file.read_text())
+    del written["inner"]["warm_up"], written["sizes"]
+    file.write_text(json.dumps(written))
+    for other in (
+        Outer(inner=dataclasses.replace(CONFIG, warm_up=3), parts=(CONFIG,)),
+        Outer(inner=CONFIG, sizes=(1,), parts=(CONFIG,)),
+        Outer(inner=CONFIG),
+    ):
+        with pytest.raises(ValueError, match="another config"):
+            RunFolder(tmp_path, other)
+    RunFolder(tmp_path, Outer(inner=CONFIG, parts=(CONFIG,)))
+    written["inner"]["unknown"] = 1
+    file.write_text(json.dumps(written))
+    with pytest.raises(ValueError, match="another config"):
+        RunFolder(tmp_path, Outer(inner=CONFIG, parts=(CONFIG,)))
 
 
 def test_metrics_after_the_checkpoint_are_dropped_on_resume_and_a_torn_line_is_ignored(tmp_path):
