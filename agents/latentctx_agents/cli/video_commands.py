@@ -1,5 +1,6 @@
 """`latentctx videos`: clips without actions, for pretraining."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,9 +11,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from latentctx_datasets.sheet import Shot, contact_sheet, write_gif
-from latentctx_datasets.videos import clips_root, open_clips
+from latentctx_datasets.videos import Clips, clips_root, open_clips
 from latentctx_datasets.videos.bair import build_bair
+from latentctx_datasets.videos.clips import read_index
+from latentctx_datasets.videos.meta_world import build_meta_world
 from latentctx_datasets.videos.push import build_push
+from latentctx_envs.rendering import RenderProfile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,17 @@ class Push:
     clips: int = 3000  # of 30 frames, 0.37 MB each
     seed: int = 0
     path: Path | None = None  # folder; by default "push" in the videos' folder
+    workers: int | None = None  # processes; by default one a core
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaWorld:
+    """Render demonstrations of a Meta-World task as LatentCtx-MetaWorldGoal-v0 shows them; `data build` makes them."""
+
+    task: tyro.conf.Positional[str]  # e.g. push-v3, or the id of a dataset
+    frames: int = 16  # of a clip, each two control steps after the one before
+    profile: RenderProfile = "fast"  # render profile
+    path: Path | None = None  # folder; by default "meta-world-<task>" in the videos' folder
     workers: int | None = None  # processes; by default one a core
 
 
@@ -52,54 +67,62 @@ class View:
 
 def videos(words: list[str]) -> None:
     """Build, list and look at sets of clips."""
-    choices: Any = (
-        Annotated[Push, tyro.conf.subcommand("push")] | Annotated[Bair, tyro.conf.subcommand("bair")]
+    sources: Any = (
+        Annotated[Push, tyro.conf.subcommand("push")]
+        | Annotated[MetaWorld, tyro.conf.subcommand("meta-world")]
+        | Annotated[Bair, tyro.conf.subcommand("bair")]
+    )
+    commands: Any = (
+        Annotated[List, tyro.conf.subcommand("list")] | Annotated[View, tyro.conf.subcommand("view")]
     )
     if words[:1] == ["build"]:
-        arguments = tyro.cli(choices, args=words[1:], prog="latentctx videos build")
+        arguments = tyro.cli(sources, args=_source_and_task(words[1:]), prog="latentctx videos build")
     else:
-        commands: Any = (
-            Annotated[List, tyro.conf.subcommand("list")] | Annotated[View, tyro.conf.subcommand("view")]
-        )
-        arguments = tyro.cli(
-            commands,
-            args=words,
-            prog="latentctx videos",
-            description="Clips without actions. `latentctx videos build push|bair` makes some.",
-        )
-    if isinstance(arguments, Push):
-        _say(
-            build_push(
-                arguments.path, clips=arguments.clips, seed=arguments.seed, workers=arguments.workers
-            ).folder
-        )
-    elif isinstance(arguments, Bair):
-        settings = {"camera": arguments.camera, "clips": arguments.clips, "workers": arguments.workers}
-        _say(build_bair(arguments.source, arguments.path, **settings).folder)
-    elif isinstance(arguments, View):
-        _view(arguments)
-    else:
-        _list()
+        about = "Clips without actions. `latentctx videos build push|meta-world:TASK|bair` makes some."
+        arguments = tyro.cli(commands, args=words, prog="latentctx videos", description=about)
+    HANDLERS[type(arguments)](arguments)
 
 
-def _say(folder: Path) -> None:
-    clips = open_clips(folder)
-    print(f"{len(clips)} clips of {clips.length} frames in {folder}\n{clips.facts['content_hash']}")
+def _source_and_task(words: list[str]) -> list[str]:
+    """`meta-world:push-v3` as two words."""
+    source, colon, task = words[0].partition(":") if words else ("", "", "")
+    return [source, task, *words[1:]] if colon and source == "meta-world" else words
 
 
-def _list() -> None:
+def _push(arguments: Push) -> None:
+    wanted = {"clips": arguments.clips, "seed": arguments.seed, "workers": arguments.workers}
+    _say(build_push(arguments.path, **wanted))
+
+
+def _meta_world(arguments: MetaWorld) -> None:
+    settings: Any = {"render_profile": arguments.profile, "workers": arguments.workers}
+    _say(build_meta_world(arguments.task, arguments.path, frames=arguments.frames, **settings))
+
+
+def _bair(arguments: Bair) -> None:
+    settings: Any = {"camera": arguments.camera, "clips": arguments.clips, "workers": arguments.workers}
+    _say(build_bair(arguments.source, arguments.path, **settings))
+
+
+def _say(clips: Clips) -> None:
+    print(f"{len(clips)} clips of {clips.length} frames in {clips.folder}\n{clips.facts['content_hash']}")
+
+
+def _list(arguments: List) -> None:
     table = Table(Column("name", no_wrap=True), "clips", "frames", "source", "command")
-    for index in sorted(clips_root().glob("*/index.json")):
-        clips = open_clips(index.parent)
-        table.add_row(
-            index.parent.name,
-            str(len(clips)),
-            str(clips.length),
-            clips.facts["source"],
-            clips.facts["command"],
-        )
+    for folder in sorted(path for path in clips_root().glob("*") if path.is_dir()):
+        table.add_row(folder.name, *_described(folder))
     Console().print(table)
     print(f"videos lie in {clips_root()}")
+
+
+def _described(folder: Path) -> tuple[str, ...]:
+    """The further columns of a set's row; its files are not read."""
+    try:
+        facts = read_index(folder)
+    except ValueError:
+        return "-", "-", "-", "not finished, or damaged: its build goes on, `view` tells"
+    return str(facts["clips"]), str(facts["frames"]), facts["source"], str(facts.get("command", ""))
 
 
 def _view(arguments: View) -> None:
@@ -110,7 +133,7 @@ def _view(arguments: View) -> None:
     seconds = float(clips.facts.get("interval_s", 1.0))
     source = clips.facts["source"]
     shots = [
-        Shot(number=number, task=source, earned=0.0, frames=np.asarray(clips[number]), seconds=seconds)
+        Shot(number=number, kind="clip", task=source, frames=np.asarray(clips[number]), seconds=seconds)
         for number in numbers
     ]
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -118,3 +141,12 @@ def _view(arguments: View) -> None:
     contact_sheet(shots).save(sheet)
     write_gif([shot.frames for shot in shots], gif)
     print(f"{sheet}\n{gif}")
+
+
+HANDLERS: dict[type, Callable[..., None]] = {
+    Push: _push,
+    MetaWorld: _meta_world,
+    Bair: _bair,
+    List: _list,
+    View: _view,
+}

@@ -1,25 +1,19 @@
-"""Video models on disk: config and safetensors, never pickle."""
+"""A video model as one module, on disk, and as an encoder."""
 
 import hashlib
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
-from latentctx_agents.optim import write_weights
+from latentctx_agents.model_folder import read_model, write_model
 from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig
 from latentctx_envs.encoders.dynamics.encoder import DynamicsEncoder, DynamicsEncoderConfig
-
-FORMAT_VERSION = 1
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 
 class VideoModel(nn.Module):
@@ -67,14 +61,7 @@ def save_video_model(model: VideoModel, directory: Path, training: dict[str, Any
         directory: where to.
         training: JSON values of how it was trained.
     """
-    fresh = directory.with_name(f"{directory.name}.partial")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    config = {"format_version": FORMAT_VERSION, "model": asdict(model.config), "training": training}
-    (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-    write_weights(fresh / WEIGHTS_FILE, model)
-    shutil.rmtree(directory, ignore_errors=True)
-    fresh.rename(directory)
+    write_model(model, directory, {"model": asdict(model.config)}, training)
 
 
 def load_video_model(directory: Path) -> tuple[VideoModel, dict[str, Any]]:
@@ -83,15 +70,4 @@ def load_video_model(directory: Path) -> tuple[VideoModel, dict[str, Any]]:
     Raises:
         ValueError: files are missing or damaged.
     """
-    try:
-        config = json.loads((directory / CONFIG_FILE).read_text())
-        if config["format_version"] != FORMAT_VERSION:
-            raise ValueError("another format version")
-        model = VideoModel(DynamicsConfig(**config["model"]))
-        model.load_state_dict(load_file(directory / WEIGHTS_FILE))
-    except FileNotFoundError as error:
-        raise ValueError(f"{directory} is no video model: {Path(error.filename).name} is missing.") from None
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{directory} is damaged ({reason}): train the video model again.") from None
-    return model.eval(), dict(config["training"])
+    return read_model(directory, "video model", lambda facts: VideoModel(DynamicsConfig(**facts["model"])))

@@ -51,7 +51,7 @@ class OnlineConfig:
     batch_size: tuple[int, int] = (32, 256)  # windows of a step of either
     learning_rate: tuple[float, float, float] = (5e-4, 2e-4, 1e-3)  # of tokenizer, dynamics and supervision
     supervision: tuple[float, float] = (1.0, 0.1)  # its weight at first and at last
-    evaluate_every: int = 1500  # decisions
+    evaluate_every: int = 1200  # decisions, in whole rollouts of all environments
     episodes: int = 20  # of each evaluation, without random choices of actions
     seed: int = 0
 
@@ -104,22 +104,19 @@ class Online:
         yield 0, {**self._evaluate(distance), **first, "random_decisions": float(before)}
         done = 0
         while done < config.decisions:
-            until = min(done + config.evaluate_every, config.decisions)
-            self._left = 1.0 - done / config.decisions
-            self._sums: Metrics = {}
-            agent.learn(until - done, reset_num_timesteps=False)
-            done = until
+            agent.learn(min(config.evaluate_every, config.decisions - done), reset_num_timesteps=False)
+            done = agent.num_timesteps  # whole rollouts
             yield done, {**self._evaluate(distance), **self._sums}
         self._venv.close()
 
     def _agent(self, env: PlanningVecEnv) -> AlignedPPO:
         config = self.config
-        self._left = 1.0
-        self._sums = {}
+        self._sums: Metrics = {}
 
         def between() -> None:
-            self._policy.set_spread(_between(config.spread, self._left))
-            weight = _between(config.supervision, self._left)
+            left = max(0.0, 1.0 - agent.num_timesteps / config.decisions)
+            self._policy.set_spread(_between(config.spread, left))
+            weight = _between(config.supervision, left)
             self._sums = self._learn(env.replay, *config.steps, weight=weight)
 
         agent = AlignedPPO(

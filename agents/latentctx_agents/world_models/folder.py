@@ -1,21 +1,13 @@
-"""World models on disk: config and safetensors, never pickle."""
+"""World models on disk."""
 
-import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
-from latentctx_agents.optim import write_weights
+from latentctx_agents.model_folder import read_model, write_model
 from latentctx_agents.world_models.model import WorldModel
 from latentctx_envs.encoders.latent.config import WorldModelConfig
 from latentctx_envs.encoders.latent.sensors import Sensors
-
-FORMAT_VERSION = 1
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 
 def save_world_model(model: WorldModel, directory: Path, training: dict[str, Any]) -> None:
@@ -26,21 +18,13 @@ def save_world_model(model: WorldModel, directory: Path, training: dict[str, Any
         directory: where to.
         training: JSON values of how it was trained.
     """
-    fresh = directory.with_name(f"{directory.name}.partial")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    config = {
-        "format_version": FORMAT_VERSION,
+    facts = {
         "family": model.sensors.family,
         "observed": model.sensors.observed,
         "action_dim": model.action_dim,
         "model": asdict(model.config),
-        "training": training,
     }
-    (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-    write_weights(fresh / WEIGHTS_FILE, model)
-    shutil.rmtree(directory, ignore_errors=True)
-    fresh.rename(directory)
+    write_model(model, directory, facts, training)
 
 
 def load_world_model(directory: Path) -> tuple[WorldModel, dict[str, Any]]:
@@ -49,16 +33,9 @@ def load_world_model(directory: Path) -> tuple[WorldModel, dict[str, Any]]:
     Raises:
         ValueError: files are missing or damaged.
     """
-    try:
-        config = json.loads((directory / CONFIG_FILE).read_text())
-        if config["format_version"] != FORMAT_VERSION:
-            raise ValueError("another format version")
-        sensors = Sensors.of(config["family"], config["observed"])
-        model = WorldModel(WorldModelConfig(**config["model"]), sensors, config["action_dim"])
-        model.load_state_dict(load_file(directory / WEIGHTS_FILE))
-    except FileNotFoundError as error:
-        raise ValueError(f"{directory} is no world model: {Path(error.filename).name} is missing.") from None
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{directory} is damaged ({reason}): train the world model again.") from None
-    return model.eval(), dict(config["training"])
+
+    def make(facts: dict[str, Any]) -> WorldModel:
+        sensors = Sensors.of(facts["family"], facts["observed"])
+        return WorldModel(WorldModelConfig(**facts["model"]), sensors, facts["action_dim"])
+
+    return read_model(directory, "world model", make)

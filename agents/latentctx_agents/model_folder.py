@@ -1,0 +1,65 @@
+"""Models on disk: a folder of config and safetensors, never pickle."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from latentctx_agents.optim import write_weights
+
+FORMAT_VERSION = 1
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def write_model(
+    model: nn.Module, directory: Path, facts: Mapping[str, Any], training: Mapping[str, Any]
+) -> None:
+    """Write a model, replacing the directory in one move.
+
+    Args:
+        model: whose weights.
+        directory: where to.
+        facts: JSON values from which the model can be made again.
+        training: JSON values of how it was trained.
+    """
+    fresh = directory.with_name(f"{directory.name}.partial")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    config = {"format_version": FORMAT_VERSION, **facts, "training": dict(training)}
+    (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+    write_weights(fresh / WEIGHTS_FILE, model)
+    shutil.rmtree(directory, ignore_errors=True)
+    fresh.rename(directory)
+
+
+def read_model(
+    directory: Path, kind: str, make: Callable[[dict[str, Any]], Model]
+) -> tuple[Model, dict[str, Any]]:
+    """A model in evaluation mode, and the record of its training.
+
+    Args:
+        directory: what `write_model` wrote.
+        kind: what it is, for refusals, such as "world model".
+        make: a model from the facts, with any weights.
+
+    Raises:
+        ValueError: files are missing or damaged.
+    """
+    try:
+        config = json.loads((directory / CONFIG_FILE).read_text())
+        if config["format_version"] != FORMAT_VERSION:
+            raise ValueError("another format version")
+        model = make(config)
+        model.load_state_dict(load_file(directory / WEIGHTS_FILE))
+    except FileNotFoundError as error:
+        raise ValueError(f"{directory} is no {kind}: {Path(error.filename).name} is missing.") from None
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{directory} is damaged ({reason}): train the {kind} again.") from None
+    return model.eval(), dict(config["training"])
