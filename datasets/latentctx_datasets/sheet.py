@@ -23,11 +23,12 @@ COLOURS = 128  # of a GIF
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """An episode to be shown."""
+    """An episode or clip to be shown."""
 
-    number: int  # of the episode
+    number: int  # among its kind
+    kind: str = "episode"
     task: str  # "" where the world has but one
-    earned: float  # its return
+    earned: float | None = None  # its return, if it has one
     frames: np.ndarray  # uint8 (t, h, w, 3)
     seconds: float  # between two frames [s]
 
@@ -87,7 +88,8 @@ def contact_sheet(shots: Sequence[Shot]) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for row, shot in enumerate(shots):
         top = row * (side + LABEL)
-        lines = (f"episode {shot.number}", shot.task, f"return {shot.earned:.1f}")
+        earned = "" if shot.earned is None else f"return {shot.earned:.1f}"
+        lines = (f"{shot.kind} {shot.number}", shot.task, earned)
         draw.text((6, top + LABEL), "\n".join(line for line in lines if line), fill=(0, 0, 0))
         chosen = np.linspace(0, len(shot.frames) - 1, COLUMNS).round().astype(int).tolist()
         for column, index in enumerate(chosen):

@@ -16,6 +16,7 @@ from latentctx_datasets.videos.tfrecord import Features, count_records, read_exa
 
 NAME = "bair"
 FRAMES = 30  # of a clip
+SHARD = 250  # clips in a file, 92 MB: each file of an open set takes a descriptor, and 173 are few
 ACTION, POSITION = 4, 3  # numbers of an action, and of where the gripper is
 Camera = Literal["image_aux1", "image_main"]
 
@@ -57,12 +58,13 @@ def build_bair(
         "clips": wanted,
         "frames": FRAMES,
         "image_size": IMAGE_SIZE,
+        "shard": SHARD,
         "interval_s": 0.1,
         "camera": camera,
         "files": [[file.name, count] for file, count in zip(files, counts, strict=True)],
         "read_from": str(source.resolve()),
         "arrays": ["frames", "actions", "hand"],
-        "command": f"latentctx videos build bair --source {source} --camera {camera}",
+        "command": f"latentctx videos build bair --source {source} --camera {camera} --clips {wanted}",
     }
     build(target, plan, workers=workers)
     return Clips(target)

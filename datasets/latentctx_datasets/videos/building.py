@@ -29,7 +29,7 @@ from latentctx_envs.cores import available_cores
 from latentctx_envs.replacing import replacing
 
 PLAN = "build.json"
-SHARD = 100  # clips; 37 MB of 30 frames of 64 px
+SHARD = 100  # clips, unless the plan says otherwise; 37 MB of 30 frames of 64 px
 TICKET = 2  # bytes of a shard's number in a pipe; so few are read and written whole
 PATIENCE = 1.0  # [s] between two looks at whether the workers live
 FEW_CLIPS = 50  # with fewer a second process is not worth its start
@@ -48,8 +48,10 @@ def source_of(plan: dict[str, Any]) -> Source:
         from latentctx_datasets.videos.push import push_clips as source
     elif name == "bair":
         from latentctx_datasets.videos.bair import bair_clips as source
+    elif name == "meta-world":
+        from latentctx_datasets.videos.meta_world import meta_world_clips as source
     else:
-        raise DatasetError(f"clips come from push or bair; got {name!r}.")
+        raise DatasetError(f"clips come from push, meta-world or bair; got {name!r}.")
     return source
 
 
@@ -58,7 +60,8 @@ def build(folder: Path, plan: dict[str, Any], *, workers: int | None = None) -> 
 
     Args:
         folder: new, or of the same plan.
-        plan: JSON values: source, clips, frames, image_size, arrays (names), command, and what the source needs.
+        plan: JSON values: source, clips, frames, image_size, arrays (names), command, and what the source needs; also
+            shard, clips in a file, if not 100.
         workers: processes; by default one a core. 1 builds in this process.
 
     Raises:
@@ -72,7 +75,7 @@ def build(folder: Path, plan: dict[str, Any], *, workers: int | None = None) -> 
             _refuse_other(folder, index, plan)
             return index["content_hash"]
         _begin(folder, plan)
-        shards = range(-(-plan["clips"] // SHARD))
+        shards = range(-(-plan["clips"] // plan.get("shard", SHARD)))
         missing = [number for number in shards if not _record(folder, number).is_file()]
         left = sum(last - first for first, last in (_bounds(plan, number) for number in missing))
         bar = tqdm(total=plan["clips"], initial=plan["clips"] - left, desc="clips", unit="clip", delay=1)
@@ -239,7 +242,8 @@ def _end(workers: list[subprocess.Popen[bytes]]) -> None:
 
 def _bounds(plan: dict[str, Any], number: int) -> tuple[int, int]:
     """First clip of a shard, and the one after its last."""
-    return number * SHARD, min((number + 1) * SHARD, plan["clips"])
+    size = plan.get("shard", SHARD)
+    return number * size, min((number + 1) * size, plan["clips"])
 
 
 def _record(folder: Path, number: int) -> Path:
