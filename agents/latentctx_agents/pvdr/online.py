@@ -19,6 +19,7 @@ from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_envs.rendering import RenderProfile
 
 WORLD = "LatentCtx-MetaWorldGoal-v0"
 EVALUATION_SEED = 80_000  # of the first environment
@@ -34,6 +35,9 @@ class OnlineConfig:
     """
 
     task: str = "reach-v3"  # of LatentCtx-MetaWorldGoal-v0
+    render_profile: RenderProfile = (
+        "turbo"  # of frames and goals; a model that saw the world's videos wants theirs
+    )
     envs: int = 4  # side by side
     decisions: int = 6000  # in all environments together, after the random ones
     rollout: int = 150  # decisions of each environment between two updates
@@ -211,15 +215,9 @@ class Online:
 
 
 def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
-    """The worlds, their frames and goal pictures as "turbo" draws them."""
-    venv = DummyVecEnv(
-        [
-            lambda: gym.make(
-                WORLD, task=config.task, observation="pixels", goal="pixels", render_profile="turbo"
-            )
-            for _ in range(config.envs)
-        ]
-    )
+    """The worlds, with frames and pictures of goals."""
+    shown = {"observation": "pixels", "goal": "pixels", "render_profile": config.render_profile}
+    venv = DummyVecEnv([lambda: gym.make(WORLD, task=config.task, **shown) for _ in range(config.envs)])
     venv.seed(seed)
     return venv
 
