@@ -216,7 +216,11 @@ class Online:
 
 def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
     """The worlds, with frames and pictures of goals."""
-    shown = {"observation": "pixels", "goal": "pixels", "render_profile": config.render_profile}
+    shown: dict[str, Any] = {
+        "observation": "pixels",
+        "goal": "pixels",
+        "render_profile": config.render_profile,
+    }
     venv = DummyVecEnv([lambda: gym.make(WORLD, task=config.task, **shown) for _ in range(config.envs)])
     venv.seed(seed)
     return venv
