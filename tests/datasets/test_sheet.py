@@ -49,6 +49,18 @@ def test_a_row_of_the_sheet_runs_from_the_first_frame_to_the_last() -> None:
     np.testing.assert_array_equal(shown, [[0, 20, 40, 60, 80, 100, 120, 140]] * 2)
 
 
+def test_a_clip_is_called_one_and_has_no_return() -> None:
+    frames = np.zeros((2, 40, 40, 3), np.uint8)
+    episode = sheet.Shot(number=3, task="", earned=0.0, frames=frames, seconds=1.0)
+    clip = sheet.Shot(number=3, kind="clip", task="", frames=frames, seconds=1.0)
+    first, second = (
+        np.asarray(sheet.contact_sheet([shot]))[:, : sheet.MARGIN, 0] < 128 for shot in (episode, clip)
+    )
+    names, returns = slice(sheet.LABEL, sheet.LABEL + 14), slice(sheet.LABEL + 16, None)
+    assert first[names].any() and second[names].any() and not np.array_equal(first[names], second[names])
+    assert first[returns].any() and not second[returns].any()
+
+
 def test_shorter_films_hold_their_last_frame(tmp_path: Path) -> None:
     long, short = np.zeros((5, 8, 8, 3), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)
     long[:, 0, 0] = np.arange(5)[:, None] * 50  # or Pillow merges equal frames
