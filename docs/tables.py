@@ -9,6 +9,7 @@ from typing import Any
 
 import aime_tables
 import numpy as np
+import pvdr_tables
 import study_tables
 import theory_tables
 
@@ -221,6 +222,7 @@ def _ratio(value: float) -> str:
 
 PERFORMANCE = ROOT / "docs" / "performance.md"
 AIME_PAGE = ROOT / "docs" / "papers" / "aime.md"
+PVDR_PAGE = ROOT / "docs" / "papers" / "pvdr.md"
 STUDY_PAGE = ROOT / "docs" / "papers" / "inverse_dynamics.md"
 TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "demo": (demo_table, [ROOT / "docs" / "papers" / "inverse_dynamics.md"]),
@@ -240,6 +242,8 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "study-demos": (lambda: study_tables.demos_table("point-mass"), [STUDY_PAGE]),
     "study-visible": (lambda: study_tables.visible_table("point-mass", 2), [STUDY_PAGE]),
     "study-features": (lambda: study_tables.features_table("point-mass"), [STUDY_PAGE]),
+    "pvdr-judged": (pvdr_tables.judged_table, [PVDR_PAGE]),
+    "pvdr-online": (pvdr_tables.online_table, [PVDR_PAGE]),
     "aime-walker": (lambda: aime_tables.aime_table("walker", "position", noisy=True), [AIME_PAGE]),
     "aime-walker-noiseless": (lambda: aime_tables.aime_table("walker", "position", noisy=False), [AIME_PAGE]),
     **theory_tables.TABLES,
