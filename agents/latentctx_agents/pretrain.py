@@ -19,7 +19,7 @@ from latentctx_agents.optim import (
     unheard,
 )
 from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
-from latentctx_agents.runs import RunFolder, command_line, environment
+from latentctx_agents.runs import RunFolder, training_record
 from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_store
 from latentctx_envs.encoders import PAPER as PAPER_NET
 from latentctx_envs.encoders import QUICK as QUICK_NET
@@ -211,16 +211,11 @@ def batches(
 
 
 def _record(config: PretrainConfig, store: PixelStore, seconds: float) -> dict[str, object]:
-    facts = environment()
-    return {
+    digest = library.recorded_hash(library.load(config.dataset))
+    facts = {
         "objective": config.objective,
         "dataset": config.dataset,
-        "dataset_hash": library.recorded_hash(library.load(config.dataset)),
+        "dataset_hash": digest,
         "store": store.key,
-        "config": dataclasses.asdict(config),
-        "seed": config.seed,
-        "seconds": round(seconds, 1),
-        "hardware": facts["hardware"],
-        "commit": facts["commit"],
-        "command": command_line(),
     }
+    return training_record(config, seconds, **facts)

@@ -173,3 +173,23 @@ def hardware() -> str:
 def command_line() -> str:
     """The command that is running, for a result's `command` column."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def training_record(config: Any, seconds: float, **facts: Any) -> dict[str, Any]:
+    """What is kept with trained weights, as plain values: what they learned from, how, where and by which command.
+
+    Args:
+        config: a dataclass of plain values with a seed.
+        seconds: that the training took.
+        facts: of this kind of training, such as objective, dataset and dataset_hash.
+    """
+    place = environment()
+    return {
+        **facts,
+        "config": dataclasses.asdict(config),
+        "seed": config.seed,
+        "seconds": round(seconds, 1),
+        "hardware": place["hardware"],
+        "commit": place["commit"],
+        "command": command_line(),
+    }

@@ -40,17 +40,16 @@ def pretrain(words: list[str]) -> None:
         config: Annotated[module.VideoTraining, tyro.conf.arg(name="")]
         out: Path = Path("runs/pvdr")  # run folder; the model goes to <out>/model
         device: str = "cpu"  # torch device
-        threads: int = 1  # of torch; two gain little at the quick size
 
     arguments = tyro.extras.overridable_config_cli(
         {
-            "quick": ("one core, a quarter of an hour", Pretrain(config=module.QUICK)),
-            "paper": ("24 million parameters, for a GPU", Pretrain(config=module.PAPER)),
+            "quick": ("one core, some twenty minutes", Pretrain(config=module.QUICK)),
+            "paper": ("28 million parameters, for a GPU", Pretrain(config=module.PAPER)),
         },
         args=words,
         prog="latentctx pvdr pretrain",
     )
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(1)  # a second one gains little at the quick size
     config = arguments.config
     steps = config.tokenizer.steps + config.optimizer.steps
     with training_bar(f"dynamics of {config.videos}", steps) as advance:

@@ -1,6 +1,5 @@
 """Pretraining on videos without actions: first the tokenizer, then the dynamics of its tokens."""
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel, as_encoder, load_video_model, save_video_model
 from latentctx_agents.pvdr.tokenizer import start_codebook
 from latentctx_agents.pvdr.tokens import TokenStore, content_hash, open_tokens
-from latentctx_agents.runs import RunFolder, command_line, environment
+from latentctx_agents.runs import RunFolder, training_record
 from latentctx_datasets.videos import Clips, open_clips
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig, TokenizerConfig
 
@@ -168,15 +167,5 @@ def training_clips(clips: Clips, config: VideoTraining) -> np.ndarray:
 
 
 def _record(config: VideoTraining, clips: Clips, seconds: float) -> dict[str, object]:
-    facts = environment()
-    return {
-        "objective": "visual_dynamics",
-        "dataset": config.videos,
-        "dataset_hash": content_hash(clips),
-        "config": dataclasses.asdict(config),
-        "seed": config.seed,
-        "seconds": round(seconds, 1),
-        "hardware": facts["hardware"],
-        "commit": facts["commit"],
-        "command": command_line(),
-    }
+    facts = {"objective": "visual_dynamics", "dataset": config.videos, "dataset_hash": content_hash(clips)}
+    return training_record(config, seconds, **facts)

@@ -19,7 +19,7 @@ from latentctx_agents.optim import (
     run_resumable,
     unheard,
 )
-from latentctx_agents.runs import RunFolder, command_line, environment
+from latentctx_agents.runs import RunFolder, training_record
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import WorldModel, as_encoder
@@ -137,15 +137,6 @@ def loss_of(config: WorldModelTraining, model: WorldModel, batch: Windows) -> tu
 
 
 def _record(config: WorldModelTraining, store: StateStore, seconds: float) -> dict[str, object]:
-    facts = environment()
-    return {
-        "objective": "evidence",
-        "dataset": config.dataset,
-        "config": dataclasses.asdict(config),
-        "seed": config.seed,
-        "dataset_hash": library.recorded_hash(library.load(store.dataset_id)),
-        "seconds": round(seconds, 1),
-        "hardware": facts["hardware"],
-        "commit": facts["commit"],
-        "command": command_line(),
-    }
+    digest = library.recorded_hash(library.load(store.dataset_id))
+    facts = {"objective": "evidence", "dataset": config.dataset, "dataset_hash": digest}
+    return training_record(config, seconds, **facts)
