@@ -127,7 +127,7 @@ def shorten(folder: Path, number: int) -> None:
     """Make the interrupted build one of ten clips."""
     for path in [*folder.glob(f"*-{number:03d}.*")]:
         path.unlink()
-    building._write_json(folder / building.PLAN, plan_of(10))
+    building.write_json(folder / building.PLAN, plan_of(10))
 
 
 def workers_of(folder: Path) -> list[str]:

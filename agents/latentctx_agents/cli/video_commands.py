@@ -14,6 +14,7 @@ from latentctx_datasets.sheet import Shot, contact_sheet, write_gif
 from latentctx_datasets.videos import Clips, clips_root, open_clips
 from latentctx_datasets.videos.bair import build_bair
 from latentctx_datasets.videos.clips import read_index
+from latentctx_datasets.videos.joining import join
 from latentctx_datasets.videos.meta_world import build_meta_world
 from latentctx_datasets.videos.push import build_push
 from latentctx_envs.rendering import RenderProfile
@@ -52,6 +53,15 @@ class Bair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Join:
+    """Make one set of several of one length and size; files are linked, not copied, where the disk allows."""
+
+    name: tyro.conf.Positional[str]  # of the new set
+    sets: tyro.conf.Positional[tuple[str, ...]]  # names or folders, two at least
+    path: Path | None = None  # folder; by default the name in the videos' folder
+
+
+@dataclass(frozen=True, kw_only=True)
 class List:
     """List the sets that are there."""
 
@@ -66,14 +76,16 @@ class View:
 
 
 def videos(words: list[str]) -> None:
-    """Build, list and look at sets of clips."""
+    """Build, join, list and look at sets of clips."""
     sources: Any = (
         Annotated[Push, tyro.conf.subcommand("push")]
         | Annotated[MetaWorld, tyro.conf.subcommand("meta-world")]
         | Annotated[Bair, tyro.conf.subcommand("bair")]
     )
     commands: Any = (
-        Annotated[List, tyro.conf.subcommand("list")] | Annotated[View, tyro.conf.subcommand("view")]
+        Annotated[List, tyro.conf.subcommand("list")]
+        | Annotated[View, tyro.conf.subcommand("view")]
+        | Annotated[Join, tyro.conf.subcommand("join")]
     )
     if words[:1] == ["build"]:
         arguments = tyro.cli(sources, args=_source_and_task(words[1:]), prog="latentctx videos build")
@@ -102,6 +114,10 @@ def _meta_world(arguments: MetaWorld) -> None:
 def _bair(arguments: Bair) -> None:
     settings: Any = {"camera": arguments.camera, "clips": arguments.clips, "workers": arguments.workers}
     _say(build_bair(arguments.source, arguments.path, **settings))
+
+
+def _join(arguments: Join) -> None:
+    _say(join(arguments.name, arguments.sets, arguments.path))
 
 
 def _say(clips: Clips) -> None:
@@ -147,6 +163,7 @@ HANDLERS: dict[type, Callable[..., None]] = {
     Push: _push,
     MetaWorld: _meta_world,
     Bair: _bair,
+    Join: _join,
     List: _list,
     View: _view,
 }

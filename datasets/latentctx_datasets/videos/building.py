@@ -72,7 +72,7 @@ def build(folder: Path, plan: dict[str, Any], *, workers: int | None = None) -> 
     with locked(folder):
         if (folder / INDEX).is_file():
             index = read_index(folder)
-            _refuse_other(folder, index, plan)
+            refuse_other(folder, index, plan)
             return index["content_hash"]
         _begin(folder, plan)
         shards = range(-(-plan["clips"] // plan.get("shard", SHARD)))
@@ -111,7 +111,7 @@ def build_shard(
         with replacing(path) as fresh, fresh.open("wb") as stream:
             np.save(stream, np.stack([getattr(clip, name) for clip in clips]), allow_pickle=False)
         files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-    _write_json(_record(folder, number), {"clips": last - first, "files": files})
+    write_json(_record(folder, number), {"clips": last - first, "files": files})
     return True
 
 
@@ -122,7 +122,7 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
             begun = json.loads((folder / PLAN).read_text())
         except (OSError, ValueError):
             raise DatasetError(f"{folder} holds something else: choose another folder by --path.") from None
-        _refuse_other(folder, begun, plan)
+        refuse_other(folder, begun, plan)
     folder.mkdir(parents=True, exist_ok=True)
     needed = plan["clips"] * plan["frames"] * plan["image_size"] ** 2 * 3
     there = sum(file.stat().st_size for file in folder.glob("frames-*.npy"))
@@ -132,10 +132,11 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
             f"the clips need {(needed - there) / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free: "
             "choose a larger disk by --path."
         )
-    _write_json(folder / PLAN, plan)
+    write_json(folder / PLAN, plan)
 
 
-def _refuse_other(folder: Path, there: dict[str, Any], plan: dict[str, Any]) -> None:
+def refuse_other(folder: Path, there: dict[str, Any], plan: dict[str, Any]) -> None:
+    """Refuse a folder whose plan differs from this one in more than its command."""
     differing = [name for name in plan if name != "command" and there.get(name) != plan[name]]
     if differing:
         name = differing[0]
@@ -147,20 +148,25 @@ def _refuse_other(folder: Path, there: dict[str, Any], plan: dict[str, Any]) -> 
 
 def _finish(folder: Path, plan: dict[str, Any], shards: Sequence[int]) -> str:
     records = [json.loads(_record(folder, number).read_text()) for number in shards]
+    index = {
+        "format_version": FORMAT_VERSION,
+        **plan,
+        "content_hash": content_hash_of(records),
+        "shards": records,
+    }
+    write_json(folder / INDEX, index)
+    for file in (folder / PLAN, *(_record(folder, number) for number in shards)):
+        file.unlink()
+    return index["content_hash"]
+
+
+def content_hash_of(records: Sequence[dict[str, Any]]) -> str:
+    """sha256 of the names and hashes of all files of a set, shard by shard."""
     digest = sha256()
     for record in records:
         for name, file in sorted(record["files"].items()):
             digest.update(f"{name} {file['sha256']}\n".encode())
-    index = {
-        "format_version": FORMAT_VERSION,
-        **plan,
-        "content_hash": digest.hexdigest(),
-        "shards": records,
-    }
-    _write_json(folder / INDEX, index)
-    for file in (folder / PLAN, *(_record(folder, number) for number in shards)):
-        file.unlink()
-    return index["content_hash"]
+    return digest.hexdigest()
 
 
 def _run(
@@ -250,6 +256,7 @@ def _record(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:03d}.json"
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON in one move."""
     with replacing(path) as fresh:
         fresh.write_text(json.dumps(value, indent=1) + "\n")
