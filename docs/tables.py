@@ -156,7 +156,7 @@ def features_rl_table() -> str:
 def zoo_table() -> str:
     """The encoders that ship, from their folders."""
     lines = [
-        "| name | objective | dataset | frames | features | kB | success |",
+        "| name | objective | dataset | input | features | kB | success |",
         "|---|---|---|---|---|---|---|",
     ]
     for entry in zoo.entries():

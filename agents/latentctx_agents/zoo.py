@@ -1,6 +1,5 @@
 """The zoo: encoders that ship with the package, what is known of each, and how one is published."""
 
-import dataclasses
 import itertools
 import json
 import re
@@ -9,21 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import minari
 import numpy as np
 
 from latentctx_agents.results import read_results
-from latentctx_agents.runs import command_line
+from latentctx_agents.runs import command_line, read_metrics
 from latentctx_agents.stats import bootstrap_interval
-from latentctx_datasets import View, library
-from latentctx_datasets.replay import replay, view_env
-from latentctx_envs.encoders import Encoder, FrozenEncoder, load_encoder
+from latentctx_agents.zoo_inputs import TRAIN, compared, trial_of
+from latentctx_envs.encoders import Encoder, load_encoder
 from latentctx_envs.encoders.base import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, read_config, rounded
 from latentctx_envs.encoders.registry import ZOO, zoo_names
+from latentctx_envs.encoders.stateful import StatefulEncoder
 
 LIMIT = 1_200_000  # [bytes] of an encoder's folder
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
-EPISODES = 4  # of the dataset, on which the cost of half precision is measured
+STAGES = ("", "tokenizer", "dynamics")  # of trainings: folders in a run that hold metrics
 POOLED = ("goal", "episodes")  # parts of a result's setting that one line of the card sums up
 OF_TRAINING = ("pretrain", "n_step")  # parts that baselines without pretraining do not share
 
@@ -35,7 +33,7 @@ class Entry:
     name: str
     objective: str
     dataset: str
-    input_size: str  # "47 x 47" [pixels]
+    input_size: str  # "47 x 47" [pixels], or "15 numbers"
     features: int
     bytes: int  # of the weights on disk
     success: str  # e.g. "0.83 (demos 3)"; empty if it is not recorded
@@ -50,17 +48,20 @@ def _entry(directory: Path) -> Entry:
     config = read_config(directory)
     training, published = config.get("training", {}), config.get("published", {})
     encoder = load_encoder(directory)
-    height, width, _ = encoder.input_shape
     own = [row for row in published.get("results", []) if row["own"]]
     return Entry(
         name=directory.name,
         objective=training.get("objective", ""),
         dataset=training.get("dataset", ""),
-        input_size=f"{height} x {width}",
+        input_size=_size(encoder.input_shape),
         features=encoder.features_dim,
         bytes=(directory / WEIGHTS_FILE).stat().st_size,
         success="; ".join(f"{row['success']:.2f} ({_short(row['setting'])})" for row in own),
     )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} numbers" if len(shape) == 1 else f"{shape[0]} x {shape[1]}"
 
 
 def _short(setting: Mapping[str, Any]) -> str:
@@ -85,12 +86,13 @@ def card(name: str, zoo: Path = ZOO) -> str:
 def publish(run: Path, name: str, results: Iterable[Path] = (), *, zoo: Path = ZOO) -> Path:
     """Store a finished run's encoder in a zoo, in half precision, with its card; returns the folder.
 
-    The dataset must be there: the card says how much half precision changed the features of its frames.
+    An image encoder, a world model's filter, or a video model's encoder. Its dataset or clips must be there: the card
+    says how much half precision changed the features of their beginning.
 
     Args:
-        run: folder of a finished pretraining; its encoder is in `<run>/encoder`.
+        run: folder of a finished training; its encoder is in `<run>/encoder`.
         name: of the encoder in the zoo; one of this name is replaced.
-        results: CSVs that hold success measured on this encoder.
+        results: CSVs that hold success measured on this encoder, of image encoders.
         zoo: folder of the zoo.
 
     Raises:
@@ -102,21 +104,22 @@ def publish(run: Path, name: str, results: Iterable[Path] = (), *, zoo: Path = Z
         )
     source = _finished(run)
     encoder, record = rounded(source), source.training_record
-    dataset, view = _dataset(record), _view(source)
-    frames = np.concatenate(list(replay(dataset, view, range(min(EPISODES, int(dataset.total_episodes))))))
-    before, after = FrozenEncoder(source).encode(frames), FrozenEncoder(encoder).encode(frames)
-    with view_env(dataset, view) as env:
-        spec = env.spec
-    assert spec is not None
     rows = read_results(results)
+    if rows and isinstance(source, StatefulEncoder):
+        raise ValueError(
+            f"results are of image encoders' policies, {run} holds a {type(source).__name__}: leave --results out."
+        )
+    trial = trial_of(source)
     published = {
         "name": name,
-        "world": spec.id,
-        "arguments": spec.kwargs,
+        "world": trial.world,
+        "arguments": trial.arguments,
         "content_hash": encoder.content_hash(),
-        "max_difference": float(f"{np.abs(after - before).max():.3g}"),
-        "frames": len(frames),
+        **compared(source, encoder, trial),
+        "numbers": sum(tensor.numel() for tensor in encoder.state_dict().values()),
+        "bytes": stored_bytes(encoder),
         "command": command_line(),
+        "metrics": _last_metrics(run),
         "results": _success(rows, record) if rows else [],
     }
     encoder.save_pretrained(zoo / name, precision="float16", published=published)
@@ -133,48 +136,38 @@ def _finished(run: Path) -> Encoder:
     if not (directory / CONFIG_FILE).is_file():
         raise ValueError(
             f"{run} holds no finished pretraining (no {directory / CONFIG_FILE}); give the folder that "
-            "`latentctx pretrain ... --out FOLDER` finished."
+            "`latentctx pretrain`, `world-model` or `pvdr pretrain` finished (--out FOLDER)."
         )
     encoder = load_encoder(directory)
     missing = sorted(
         {"objective", "dataset", "dataset_hash", "config", "seed"} - set(encoder.training_record)
     )
     if missing:
-        raise ValueError(
-            f"{directory} does not say its {', '.join(missing)}; pretrain it with `latentctx pretrain`."
-        )
+        raise ValueError(f"{directory} does not say its {', '.join(missing)}; {TRAIN}.")
     size = stored_bytes(encoder)
     if size > LIMIT:
         raise ValueError(f"{directory} would take {size:,} bytes in the zoo; the limit is {LIMIT:,}.")
     return encoder
 
 
+def _last_metrics(run: Path) -> dict[str, dict[str, float]]:
+    """The last row of metrics of each stage of a training, by its name; each is a mean since the row before."""
+    found = {stage: read_metrics(run / stage) for stage in STAGES}
+    return {
+        stage: {
+            name: value if name == "step" else float(f"{value:.4g}")
+            for name, value in rows[-1].items()
+            if name != "seconds"
+        }
+        for stage, rows in found.items()
+        if rows
+    }
+
+
 def stored_bytes(encoder: Encoder) -> int:
     """What an encoder's numbers take in half precision."""
     buffers = sum(buffer.nbytes for buffer in encoder.buffers())
     return buffers + 2 * sum(parameter.numel() for parameter in encoder.parameters())
-
-
-def _dataset(record: Mapping[str, Any]) -> minari.MinariDataset:
-    """The dataset that an encoder saw.
-
-    Raises:
-        ValueError: it is not there, or another one is in its place.
-    """
-    dataset = library.load(record["dataset"])
-    if library.recorded_hash(dataset) != record["dataset_hash"]:
-        raise ValueError(
-            f"{record['dataset']} is not the one that the encoder saw (hash {record['dataset_hash'][:12]}): "
-            "build that one again, or pretrain on this one."
-        )
-    return dataset
-
-
-def _view(encoder: Encoder) -> View:
-    """How the frames of its pretraining were rendered."""
-    config = encoder.training_record["config"]
-    known = {field.name for field in dataclasses.fields(View)} & set(config)
-    return View(**{"image_size": encoder.input_shape[0], **{name: config[name] for name in known}})
 
 
 def _success(rows: list[dict[str, Any]], record: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
 
     config_type: ClassVar[type[Any]]
     feature_range: ClassVar[tuple[float, float]] = (-float("inf"), float("inf"))
+    unread: ClassVar[tuple[str, ...]] = ()  # how names begin of tensors in older files that it does not need
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -47,6 +48,12 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
     @abstractmethod
     def features_dim(self) -> int:
         """D, the number of features."""
+
+    @property
+    def reads(self) -> str:
+        """What it takes, in words, for its card."""
+        height, width, _ = self.input_shape
+        return f"uint8 frames of {height} x {width} pixels"
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:
@@ -94,6 +101,7 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
         config = {
             "format_version": FORMAT_VERSION,
             "encoder": type(self).__name__,
+            "reads": self.reads,
             "architecture": dataclasses.asdict(self.config),
             "weights": precision,
             "training": self.training_record,
@@ -211,6 +219,7 @@ def _read_weights(directory: Path, encoder: Encoder, precision: str) -> dict[str
         raise ValueError(f"{directory} has no {WEIGHTS_FILE}; only safetensors are read.") from None
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}); save or download the encoder again.") from None
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(encoder.unread)}
     problems = [f"missing {name}" for name in expected if name not in weights]
     problems += [f"unknown {name}" for name in weights if name not in expected]
     problems += [

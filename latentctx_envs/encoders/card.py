@@ -9,7 +9,7 @@ def encoder_card(config: Mapping[str, Any]) -> str:
     """Markdown with a YAML header, made from `config.json`'s content alone.
 
     A published encoder's `config["published"]` holds its name, the world and keyword arguments that show its frames,
-    how much half precision changed the features, and success measured on it.
+    how much half precision changed the features, the last numbers of its training, and success measured on it.
     """
     training = dict(config.get("training", {}))
     published = config.get("published")
@@ -17,7 +17,7 @@ def encoder_card(config: Mapping[str, Any]) -> str:
     table = "\n".join(["| training | |", "|---|---|", *rows]) if rows else "Not trained: random weights."
     parts = [_use(published), f"Architecture: `{json.dumps(config['architecture'])}`", table]
     if published is not None:
-        parts += [_storage(config, published), _success(published)]
+        parts += [_storage(config, published), *_metrics(published), _success(published)]
     body = "\n\n".join(parts)
     return f"""---
 library_name: latentctx-envs
@@ -26,7 +26,7 @@ tags: [latentctx, gymnasium, imitation-learning, representation-learning]
 ---
 # {published["name"] if published is not None else config["encoder"] + " encoder"}
 
-uint8 frames -> float32 features. Wrap an environment with it:
+{config.get("reads", "uint8 frames")} -> float32 features. Wrap an environment with it:
 
 {body}
 """
@@ -47,12 +47,32 @@ def _use(published: Mapping[str, Any] | None) -> str:
 
 def _storage(config: Mapping[str, Any], published: Mapping[str, Any]) -> str:
     """How the weights are stored and what that costs."""
+    shown = published.get("shown", "frames of the dataset's first episodes")
+    changes = f"no feature by more than {published['max_difference']:.2g} on {published['frames']:,} {shown}"
+    if "spread" in published:
+        changes += (
+            f" (root mean square: {published['rms_difference']:.2g}, where features spread by "
+            f"{published['spread']:.2g} around their means)"
+        )
+    if "changed_tokens" in published:
+        changes += f", and {100.0 * published['changed_tokens']:.2g} % of the tokens"
+    size = f"{published['numbers']:,} numbers, {published['bytes']:,} bytes. " if "bytes" in published else ""
     return (
-        f"Weights are stored as {config['weights']} (buffers, such as a mean image, as float32) and loaded as float32. That changes no feature by more than "
-        f"{published['max_difference']:.2g} on {published['frames']:,} frames of the dataset's first episodes. "
+        f"{size}Weights are stored as {config['weights']} (buffers, such as a mean image, as float32) and loaded as "
+        f"float32. That changes {changes}. "
         f"Content hash of what is loaded: `{published['content_hash']}`.\n\n"
         f"Published with `{published['command']}`."
     )
+
+
+def _metrics(published: Mapping[str, Any]) -> list[str]:
+    """A table of the last numbers of the training, if they were kept."""
+    rows = [
+        f"| {name} | {value:,} |"
+        for stage, found in published.get("metrics", {}).items()
+        for name, value in ((f"{stage} {key}".strip(), value) for key, value in found.items())
+    ]
+    return ["\n".join(["| at the end of the training | |", "|---|---|", *rows])] if rows else []
 
 
 def _success(published: Mapping[str, Any]) -> str:

@@ -27,11 +27,13 @@ class Show:
 
 @dataclass(frozen=True, kw_only=True)
 class Publish:
-    """Put a finished run's encoder into the zoo, in half precision, with its card; its dataset must be there."""
+    """Put a finished run's encoder into the zoo, in half precision, with its card; what it was trained on must be there."""
 
-    run: tyro.conf.Positional[Path]  # folder of `latentctx pretrain`, which holds encoder/
+    run: tyro.conf.Positional[
+        Path
+    ]  # of `latentctx pretrain`, `world-model` or `pvdr pretrain`; holds encoder/
     name: tyro.conf.Positional[str]  # in the zoo; an encoder of this name is replaced
-    results: tuple[Path, ...] = ()  # CSVs with success measured on this encoder
+    results: tuple[Path, ...] = ()  # CSVs with success measured on this encoder, of image encoders
     zoo: Path | None = None  # folder of the encoders; by default the package's
 
 

@@ -110,8 +110,8 @@ def as_encoder(model: WorldModel) -> LatentEncoder:
             family=sensors.family, observed=sensors.observed, action_dim=model.action_dim, model=model.config
         )
     )
-    own = {k: v for k, v in model.state_dict().items() if k.startswith(("encoder.", "rssm."))}
-    encoder.load_state_dict(own)
+    weights = model.state_dict()
+    encoder.load_state_dict({name: weights[name] for name in encoder.state_dict()})
     return encoder.eval()
 
 

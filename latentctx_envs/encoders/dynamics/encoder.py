@@ -65,6 +65,11 @@ class DynamicsEncoder(StatefulEncoder):
         return (SIDE, SIDE, 3)
 
     @property
+    def reads(self) -> str:
+        """What it takes, in words."""
+        return f"{super().reads}, of which it remembers the last {self.config.model.context}, and no actions"
+
+    @property
     def features_dim(self) -> int:
         """Width of the model."""
         return self.config.model.width

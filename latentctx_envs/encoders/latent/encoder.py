@@ -58,17 +58,31 @@ class LatentEncoder(StatefulEncoder):
     """h and z of a recurrent state-space model, z as the mean of its posterior; it follows clipped actions."""
 
     config_type: ClassVar[type[Any]] = LatentEncoderConfig
+    unread: ClassVar[tuple[str, ...]] = ("rssm.prior.",)
 
     def __init__(self, config: LatentEncoderConfig) -> None:
         super().__init__(config)
         self.encoder, embedding = observation_encoder(config.sensors, config.model)
         self.rssm = RSSM(config.model, embedding, config.action_dim)
+        del self.rssm.prior  # filtering never looks ahead
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one observation: (d,) of a vector, (64, 64, 3) of a frame."""
         sensors = self.config.sensors
         return (SIDE, SIDE, 3) if sensors.observed == PIXELS else (sensors.width,)
+
+    @property
+    def reads(self) -> str:
+        """What it takes, in words."""
+        sensors, actions = (
+            self.config.sensors,
+            f"the actions ({self.config.action_dim} numbers) that led to them",
+        )
+        if sensors.observed == PIXELS:
+            return f"uint8 frames of {SIDE} x {SIDE} pixels of the {sensors.family}, and {actions}"
+        names = ", ".join(sensors.decoded)
+        return f"float32 vectors of {sensors.width} numbers of the {sensors.family} ({names}), and {actions}"
 
     @property
     def features_dim(self) -> int:
