@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,15 @@ OnStep = Callable[[int, Metrics], None]  # hears (step, metrics) of a training
 
 def unheard(step: int, metrics: Metrics) -> None:
     """The OnStep that nobody listens to."""
+
+
+def mean_metrics(steps: Iterable[Metrics]) -> Metrics:
+    """Means of what many steps log under the same names; empty without steps."""
+    columns: dict[str, list[float]] = {}
+    for metrics in steps:
+        for name, value in metrics.items():
+            columns.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in columns.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +124,19 @@ class Stepper:
                 for key, t in tensors.items()
                 if key.startswith(prefix)
             }
+
+
+@contextmanager
+def held(*modules: nn.Module) -> Iterator[None]:
+    """A block in which no gradient reaches the parameters of modules; then they learn as before."""
+    learning = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 class Training:
@@ -227,6 +249,32 @@ def read_checkpoint(
     except Exception as error:  # safetensors, json and torch raise many types on damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} does not fit this training ({reason}): remove it to start over.") from None
+
+
+def save_steppers(
+    steppers: Mapping[str, Stepper], directory: Path, *, rng: np.random.Generator, rounds: int
+) -> None:
+    """Write the checkpoint of a training in rounds that has several optimisers, replacing the last one in one move."""
+    tensors = {
+        f"{name}/{key}": t for name, stepper in steppers.items() for key, t in stepper.tensors().items()
+    }
+    write_checkpoint(directory / CHECKPOINT_FILE, tensors, rng=rng, facts={"rounds": rounds})
+
+
+def restore_steppers(steppers: Mapping[str, Stepper], directory: Path, *, rng: np.random.Generator) -> int:
+    """Continue from what `save_steppers` wrote; rounds that it knows of, 0 without a checkpoint.
+
+    Raises:
+        ValueError: the checkpoint is damaged or belongs to another training.
+    """
+    path = directory / CHECKPOINT_FILE
+    if not path.exists():
+        return 0
+    with read_checkpoint(path, rng=rng) as (tensors, facts):
+        for name, stepper in steppers.items():
+            prefix = f"{name}/"
+            stepper.load({k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)})
+    return facts["rounds"]
 
 
 def run_resumable(training: Training, loss: LossFunction, directory: Path) -> Iterator[tuple[int, Metrics]]:

@@ -18,16 +18,23 @@ class LatentPolicy:
 
     Args:
         model: filters the observations.
-        policy: acts at the states with its mode.
+        policy: acts at the states.
         sample_state: draw z from the posterior, as the paper does; else take its mean.
+        sample_action: draw the action as well, to explore; else it is the policy's mode.
         seed: of these draws; each episode goes on with them.
     """
 
     def __init__(
-        self, model: WorldModel, policy: TanhPolicy, *, sample_state: bool = True, seed: int = 0
+        self,
+        model: WorldModel,
+        policy: TanhPolicy,
+        *,
+        sample_state: bool = True,
+        sample_action: bool = False,
+        seed: int = 0,
     ) -> None:
         self._model, self._policy = model.eval(), policy.eval()
-        self._sample = sample_state
+        self._sample, self._sample_action = sample_state, sample_action
         self._generator = torch.Generator().manual_seed(seed)
         self.reset()
 
@@ -47,17 +54,24 @@ class LatentPolicy:
 
     def _act(self, seen: Tensor) -> Tensor:
         model = self._model
+        device = model.rssm.gru.weight_hh.device
+        seen = seen.to(device)
         if self._state is None or self._action is None:
             self._state = model.rssm.initial(len(seen))
-            self._action = torch.zeros(len(seen), model.action_dim)
+            self._action = torch.zeros(len(seen), model.action_dim, device=device)
         if model.sensors.observed == PIXELS:
-            observations = Observations(torch.zeros(1, len(seen), 0), seen[None])
+            observations = Observations(torch.zeros(1, len(seen), 0, device=device), seen[None])
         else:
             observations = Observations(seen[None])
         rssm = model.rssm
         part = rssm.embedding_part(model.embed(observations)[0])
         shape = (len(seen), model.config.stoch)
         noise = torch.randn(shape, generator=self._generator) if self._sample else torch.zeros(shape)
-        self._state = rssm.observe(self._state, rssm.action_part(self._action), part, noise)
-        self._action = self._policy.mode(self._state.features)
+        self._state = rssm.observe(self._state, rssm.action_part(self._action), part, noise.to(device))
+        if self._sample_action:
+            chosen = self._policy(self._state.features)
+            draw = torch.randn(self._action.shape, generator=self._generator)
+            self._action = torch.tanh(chosen.sample(draw.to(device)))
+        else:
+            self._action = self._policy.mode(self._state.features)
         return self._action

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from latentctx_agents.aime.inference import OBJECTIVES, Objective, imitation_loss, infer_actions
+from latentctx_agents.aime.inference import OBJECTIVES, Inferred, Objective, imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.optim import (
     CHECKPOINT_FILE,
@@ -149,11 +150,16 @@ def open_demonstrations(config: ImitationConfig, model: WorldModel) -> StateStor
     return store
 
 
-def loss_of(
-    config: ImitationConfig, model: WorldModel, policy: TanhPolicy, draw: Callable[[], Windows]
-) -> tuple[Tensor, Metrics]:
-    """The loss of the next batch and numbers to log: the bound, and how far the inferred actions are from the true."""
-    batch = draw()
+class Imitation(NamedTuple):
+    """What phase 2 minimises on one batch, and what was computed on the way."""
+
+    loss: Tensor
+    inferred: Inferred
+    metrics: Metrics  # the bound, and how far the inferred actions are from the true
+
+
+def terms_of(config: ImitationConfig, model: WorldModel, policy: TanhPolicy, batch: Windows) -> Imitation:
+    """The loss of a batch of demonstrations, with numbers to log."""
     shape = batch.previous_actions.shape
     noise, action_noise = model.noise(*shape[:2]), torch.randn(shape, device=batch.previous_actions.device)
     with torch.autocast(noise.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
@@ -166,12 +172,21 @@ def loss_of(
         )
     known = ~batch.is_first[1:]  # the first action of a window comes from a state that knows nothing
     error = (inferred.actions[1:] - batch.previous_actions[1:]).square().mean(dim=-1)[known].mean()
-    return loss, {
+    metrics = {
         "evidence": -found.loss().item(),
         "reconstruction": found.reconstruction.sum(dim=0).mean().item(),
         "divergence": found.divergence.sum(dim=0).mean().item(),
         "action_error": error.item(),
     }
+    return Imitation(loss, inferred, metrics)
+
+
+def loss_of(
+    config: ImitationConfig, model: WorldModel, policy: TanhPolicy, draw: Callable[[], Windows]
+) -> tuple[Tensor, Metrics]:
+    """The loss of the next batch, and numbers to log."""
+    found = terms_of(config, model, policy, draw())
+    return found.loss, found.metrics
 
 
 def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16) -> float:
@@ -212,6 +227,36 @@ def save_policy(policy: TanhPolicy, directory: Path) -> None:
     """Write a finished policy; the checkpoint of its training goes."""
     write_weights(directory / WEIGHTS_FILE, policy)
     (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def load_policy(directory: Path, model: WorldModel) -> TanhPolicy:
+    """A policy that `imitate` trained, for the states of a world model.
+
+    Args:
+        directory: its run folder.
+        model: the world model that it acts with; its sizes must be those of the policy.
+
+    Raises:
+        ValueError: the file is missing or damaged, or the policy is of other sizes than the model.
+    """
+    file = directory / WEIGHTS_FILE
+    if not file.exists():
+        raise ValueError(f"{directory} holds no policy: {WEIGHTS_FILE} is missing.")
+    try:
+        tensors = load_file(file)
+        names = [name for name in tensors if name.startswith("network.rest.") and name.endswith(".weight")]
+        layers = [tensors[name] for name in sorted(names, key=lambda name: int(name.split(".")[2]))]
+        sizes = tensors["network.first.weight"].shape[1], layers[-1].shape[2]
+    except (SafetensorError, KeyError, IndexError) as error:
+        raise ValueError(f"{file} is damaged ({error}): train the policy again.") from None
+    if sizes != (model.config.features, model.action_dim):
+        raise ValueError(
+            f"the policy in {directory} acts at states of {sizes[0]} numbers with actions of {sizes[1]}; the "
+            f"world model has {model.config.features} and {model.action_dim}."
+        )
+    policy = TanhPolicy(*sizes, [layer.shape[1] for layer in layers])
+    policy.load_state_dict(tensors)
+    return policy
 
 
 def task_of(dataset_id: str) -> str:

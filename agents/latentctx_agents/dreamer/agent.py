@@ -7,8 +7,8 @@ from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.dreamer.buffer import Batch
 from latentctx_agents.dreamer.config import DreamerConfig
 from latentctx_agents.dreamer.heads import Ensemble, Scalar
-from latentctx_agents.dreamer.imagination import imagine, policy_terms
-from latentctx_agents.optim import Metrics, Stepper
+from latentctx_agents.dreamer.imagination import draw_starts, imagine, policy_terms
+from latentctx_agents.optim import Metrics, Stepper, held
 from latentctx_agents.world_models.evidence import ModelTerms, model_terms
 from latentctx_agents.world_models.model import WorldModel
 from latentctx_envs.encoders.latent.rssm import State
@@ -63,7 +63,8 @@ class Dreamer:
         terms = model_terms(self.model, batch.observations, batch.previous_actions, noise)
         goal_loss = self._goal_loss(terms, batch)
         self.world.step(terms.loss + goal_loss)
-        metrics = {**terms.metrics, "goal_loss": goal_loss.detach(), **self._behave(self._starts(terms))}
+        starts = draw_starts(terms.filtered.states, self.config.starts)
+        metrics = {**terms.metrics, "goal_loss": goal_loss.detach(), **self._behave(starts)}
         return {name: value.item() for name, value in metrics.items()}
 
     def _goal_loss(self, terms: ModelTerms, batch: Batch) -> Tensor:
@@ -74,33 +75,28 @@ class Dreamer:
             found = self.goal.loss(states[:-1], batch.previous_actions[1:], terms.embeddings[1:])
         return found.sum(dim=0).mean()
 
-    def _starts(self, terms: ModelTerms) -> State:
-        """States of the batch, drawn without replacement."""
-        deter, stoch = (part.detach().flatten(0, 1) for part in terms.filtered.states)
-        rows = torch.randperm(len(deter), device=deter.device)[: self.config.starts]
-        return State(deter[rows], stoch[rows])
-
     def _behave(self, start: State) -> dict[str, Tensor]:
         config, count = self.config, len(start.deter)
         like = start.deter
         noise = torch.randn(config.horizon, count, config.model.stoch, device=like.device)
         action_noise = torch.randn(config.horizon, count, self.model.action_dim, device=like.device)
         scale = 1.0 - config.gamma  # the value predicts (1 - gamma) times the return
-        held = nn.ModuleList([self.model, self.goal, self.value]).requires_grad_(False)
-        imagined = imagine(self.model.rssm, self.policy, start, noise, action_noise)
-        rewards = (
-            self.goal(imagined.states) if isinstance(self.goal, Scalar) else self.goal.disagreement(imagined)
-        )
-        found = policy_terms(
-            imagined,
-            rewards,
-            self.value(imagined.states) / scale,
-            gamma=config.gamma,
-            lambda_=config.lambda_,
-            regularisation=config.regularisation,
-        )
-        self.actor.step(found.loss)
-        held.requires_grad_(True)
+        with held(self.model, self.goal, self.value):
+            imagined = imagine(self.model.rssm, self.policy, start, noise, action_noise)
+            rewards = (
+                self.goal(imagined.states)
+                if isinstance(self.goal, Scalar)
+                else self.goal.disagreement(imagined)
+            )
+            found = policy_terms(
+                imagined,
+                rewards,
+                self.value(imagined.states) / scale,
+                gamma=config.gamma,
+                lambda_=config.lambda_,
+                regularisation=config.regularisation,
+            )
+            self.actor.step(found.loss)
         expected = self.value(imagined.states[:-1].detach())
         value_loss = 0.5 * (expected - scale * found.returns).square().mean()
         self.critic.step(value_loss)

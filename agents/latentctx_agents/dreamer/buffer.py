@@ -63,8 +63,16 @@ class EpisodeBuffer:
             np.savez(stream, **episodes._asdict())
         self._rounds.append(episodes)
 
-    def sample(self, rng: np.random.Generator, batch_size: int, length: int, device: str = "cpu") -> Batch:
-        """Windows drawn uniformly, with replacement.
+    def sample(
+        self,
+        rng: np.random.Generator,
+        batch_size: int,
+        length: int,
+        device: str = "cpu",
+        *,
+        early: bool = False,
+    ) -> Batch:
+        """Windows drawn uniformly, with replacement; `early` as in `SequenceSampler`.
 
         Raises:
             ValueError: episodes are shorter than a window.
@@ -76,7 +84,7 @@ class EpisodeBuffer:
         steps = len(self._rounds[0].rewards)
         if steps < length:
             raise ValueError(f"episodes have {steps} observations; windows want {length}.")
-        begin = rng.integers(steps - length + 1, size=batch_size)
+        begin = rng.integers(-(length - 1) if early else 0, steps - length + 1, size=batch_size).clip(0)
         parts = [
             [array[b : b + length, c] for array in self._rounds[o]]
             for o, c, b in zip(owner, column, begin, strict=True)

@@ -13,11 +13,15 @@ class Scalar(nn.Module):
     Args:
         inputs: f.
         hidden: widths of the hidden layers.
+        zero: begin with 0 for every state, so that nobody follows the slope of what was not learned yet.
     """
 
-    def __init__(self, inputs: int, hidden: tuple[int, ...] = (128, 128)) -> None:
+    def __init__(self, inputs: int, hidden: tuple[int, ...] = (128, 128), *, zero: bool = False) -> None:
         super().__init__()
         self.network = GaussianMLP(inputs, 1, hidden=hidden, std="one")
+        if zero:
+            for parameter in self.network.rest[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, states: Tensor) -> Tensor:
         """The numbers (...)."""

@@ -68,6 +68,24 @@ def lambda_returns(rewards: Tensor, values: Tensor, gamma: float, lambda_: float
     return torch.stack(found[:0:-1])
 
 
+def draw_starts(states: State, count: int) -> State:
+    """States of a time-major stack (T, b, ...) that imagination starts from, without their gradients.
+
+    Args:
+        states: of a batch of windows.
+        count: how many are drawn, without replacement; all in any order if there are fewer.
+    """
+    deter, stoch = (part.detach().flatten(0, 1) for part in states)
+    rows = torch.randperm(len(deter), device=deter.device)[:count]
+    return State(deter[rows], stoch[rows])
+
+
+def drift_of(policies: Normal, std: float = WIDE_STD) -> Tensor:
+    """Mean KL of policies (..., a) and one whose actions are nearly uniform, summed over an action, in nats."""
+    wide = Normal(torch.zeros_like(policies.mean), torch.full_like(policies.std, std))
+    return kl_divergence(policies, wide).sum(dim=-1).mean()
+
+
 class Behaviour(NamedTuple):
     """What the policy minimises, and what its value should expect."""
 
@@ -84,6 +102,7 @@ def policy_terms(
     gamma: float,
     lambda_: float,
     regularisation: float,
+    wide_std: float = WIDE_STD,
 ) -> Behaviour:
     """The policy's loss: discounted returns, less how far it is from a wide policy.
 
@@ -94,11 +113,11 @@ def policy_terms(
         gamma: discount of a step.
         lambda_: weight of longer returns.
         regularisation: weight of the divergence from the wide policy.
+        wide_std: of the wide policy, before the tanh.
     """
     returns = lambda_returns(rewards, values, gamma, lambda_)
     weights = (gamma ** torch.arange(1, len(returns) + 1, device=returns.device))[:, None]
-    wide = Normal(torch.zeros_like(imagined.actions), torch.full_like(imagined.actions, WIDE_STD))
-    drift = kl_divergence(imagined.policies, wide).sum(dim=-1).mean()
+    drift = drift_of(imagined.policies, wide_std)
     metrics = {"imagined_reward": rewards.mean(), "imagined_return": returns.mean(), "policy_drift": drift}
     loss = -(weights * returns).mean() + regularisation * drift
     return Behaviour(loss, returns.detach(), {name: value.detach() for name, value in metrics.items()})

@@ -13,12 +13,12 @@ from latentctx_agents.dreamer.agent import Dreamer
 from latentctx_agents.dreamer.buffer import EpisodeBuffer, Episodes
 from latentctx_agents.dreamer.config import DreamerConfig
 from latentctx_agents.optim import (
-    CHECKPOINT_FILE,
     Metrics,
     OnStep,
-    read_checkpoint,
+    mean_metrics,
+    restore_steppers,
+    save_steppers,
     unheard,
-    write_checkpoint,
     write_weights,
 )
 from latentctx_agents.runs import MetricsLog, RunFolder
@@ -54,7 +54,7 @@ def train(
     env = gym.make_vec(ENV_IDS[config.task], num_envs=config.episodes, **ENV_KWARGS)
     agent = Dreamer(config, int(np.prod(env.single_action_space.shape or ())), device=device)
     buffer = EpisodeBuffer(directory / "episodes")
-    buffer.keep(_restore(agent, directory, rng))
+    buffer.keep(restore_steppers(agent.steppers, directory, rng=rng))
     log = MetricsLog(directory, start=buffer.rounds)
     for done, metrics in _rounds(agent, buffer, env, directory, rng, device):
         if updates_after(done - 1, config):  # rows have the same columns
@@ -86,17 +86,15 @@ def _rounds(
         buffer.add(episodes)
         agent.model.train()
         agent.policy.train()
-        sums: dict[str, float] = {}
-        count = updates_after(index, config)
-        for _ in range(count):
-            metrics = agent.update(buffer.sample(rng, config.batch_size, config.length, device))
-            for name, value in metrics.items():
-                sums[name] = sums.get(name, 0.0) + value / count
+        means = mean_metrics(
+            agent.update(buffer.sample(rng, config.batch_size, config.length, device))
+            for _ in range(updates_after(index, config))
+        )
         done = buffer.rounds
         if done * config.snapshots // config.rounds > index * config.snapshots // config.rounds:
             snapshot(agent, directory / SNAPSHOTS / f"{done:05d}")
-        _save(agent, directory, done, rng)
-        yield done, {"return": float(episodes.rewards.sum(axis=0).mean()), **sums}
+        save_steppers(agent.steppers, directory, rng=rng, rounds=done)
+        yield done, {"return": float(episodes.rewards.sum(axis=0).mean()), **means}
 
 
 def updates_after(index: int, config: DreamerConfig) -> int:
@@ -124,24 +122,3 @@ def snapshot(agent: Dreamer, directory: Path) -> None:
     """Write what acts: the filter as an encoder, and the policy."""
     as_encoder(agent.model).save_pretrained(directory / "encoder")
     write_weights(directory / "policy.safetensors", agent.policy)
-
-
-def _save(agent: Dreamer, directory: Path, rounds: int, rng: np.random.Generator) -> None:
-    tensors = {
-        f"{name}/{key}": tensor
-        for name, stepper in agent.steppers.items()
-        for key, tensor in stepper.tensors().items()
-    }
-    write_checkpoint(directory / CHECKPOINT_FILE, tensors, rng=rng, facts={"rounds": rounds})
-
-
-def _restore(agent: Dreamer, directory: Path, rng: np.random.Generator) -> int:
-    """Rounds that the checkpoint knows of; 0 without one."""
-    path = directory / CHECKPOINT_FILE
-    if not path.exists():
-        return 0
-    with read_checkpoint(path, rng=rng) as (tensors, facts):
-        for name, stepper in agent.steppers.items():
-            prefix = f"{name}/"
-            stepper.load({k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)})
-    return facts["rounds"]
