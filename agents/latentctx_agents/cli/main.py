@@ -27,6 +27,12 @@ def _imitate(words: list[str]) -> None:
     world_model_commands.imitate(words)
 
 
+def _aime_online(words: list[str]) -> None:
+    from latentctx_agents.cli import world_model_commands
+
+    world_model_commands.aime_online(words)
+
+
 def _dreamer(words: list[str]) -> None:
     from latentctx_agents.cli import world_model_commands
 
@@ -61,6 +67,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
     "world-model": (_world_model, "learn a body's dynamics from episodes with actions (AIME, phase 1)"),
     "imitate": (_imitate, "learn a task from observations alone by a world model (AIME, phase 2)"),
+    "aime-online": (_aime_online, "imitation goes on online, by a discriminator's reward (AIME-NoB)"),
     "dreamer": (_dreamer, "train Dreamer or Plan2Explore, which make a body's experience"),
     "videos": (_videos, "build, list and view clips without actions"),
     "pvdr": (_pvdr, "pretrain a model of visual dynamics on videos, and judge it (PVDR)"),

@@ -1,4 +1,4 @@
-"""`latentctx world-model` and `latentctx imitate`, the two phases of AIME, and `latentctx dreamer`, on the same model."""
+"""`latentctx world-model` and `imitate`, the two phases of AIME, `aime-online`, which goes on, and `dreamer`, on the same model."""
 
 import json
 from dataclasses import dataclass
@@ -82,6 +82,56 @@ def imitate(words: list[str]) -> None:
     returns = returns_of(acting, task, episodes=arguments.episodes, **view)
     facts = {"task": task, "return": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
     print(json.dumps({**facts, "episodes": len(returns)}))
+
+
+def aime_online(words: list[str]) -> None:
+    """Let a world model and a policy learn on in their world, and measure before and after."""
+    import torch
+
+    from latentctx_agents.aime_online import config as presets
+    from latentctx_agents.aime_online.measure import AFTER, BEFORE, measure, rows_of
+    from latentctx_agents.aime_online.train import fine_tune
+    from latentctx_agents.results import add_results
+
+    @dataclass(frozen=True, kw_only=True)
+    class AimeOnline:
+        """AIME goes on online: a discriminator's reward instead of the world's (AIME-NoB)."""
+
+        config: Annotated[presets.OnlineConfig, tyro.conf.arg(name="")]
+        world_model: Path = Path("runs/world_model/model")  # what `latentctx world-model` trained
+        policy: Path | None = None  # run folder of `latentctx imitate`; without one it imitates first
+        out: Path = Path("runs/aime_online")  # run folder: episodes, then model, encoder and policy
+        measured: int = 100  # episodes of the measurement before and after, side by side
+        device: str = "cpu"  # torch device
+
+    arguments = tyro.extras.overridable_config_cli(
+        {
+            "quick": ("one core: 80 episodes in 40 rounds of 100 updates", AimeOnline(config=presets.QUICK)),
+            "paper": ("AIME-NoB's 1,000 episodes, for a GPU", AimeOnline(config=presets.PAPER)),
+        },
+        args=words,
+        prog="latentctx aime-online",
+    )
+    config = arguments.config
+    prepare(config.imitation.dataset)
+    torch.set_num_threads(1)
+    with training_bar(
+        f"online {config.imitation.dataset}", config.rounds, metric="return", unit="round"
+    ) as advance:
+        agent = fine_tune(
+            config,
+            arguments.world_model,
+            arguments.out,
+            policy=arguments.policy,
+            device=arguments.device,
+            on_round=advance,
+        )
+    returns = measure(
+        agent, arguments.world_model, arguments.out, policy=arguments.policy, episodes=arguments.measured
+    )
+    add_results(arguments.out / "results.csv", rows_of(agent, returns))
+    facts = {name: round(float(returns[name].mean()), 1) for name in (BEFORE, AFTER)}
+    print(json.dumps({"return": facts, "episodes": arguments.measured}))
 
 
 def dreamer(words: list[str]) -> None:

@@ -1,0 +1,66 @@
+"""Returns before and after learning online, as rows of results."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from latentctx_agents.aime.imitate import open_demonstrations, task_of
+from latentctx_agents.aime_online.agent import OnlineAime
+from latentctx_agents.aime_online.train import evaluate, offline_policy
+from latentctx_agents.results import Measurement
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+
+STUDY = "aime_online"
+BEFORE, AFTER = "aime", "aime_online"
+
+
+def measure(
+    agent: OnlineAime, world_model: Path, directory: Path, *, policy: Path | None = None, episodes: int = 100
+) -> dict[str, np.ndarray]:
+    """Returns of the offline policy and of the online one in episodes that begin alike, by method.
+
+    Args:
+        agent: as `fine_tune` returned it.
+        world_model: what it started from.
+        directory: run folder.
+        policy: as in `fine_tune`.
+        episodes: of either, side by side.
+    """
+    before = offline_policy(agent.config, world_model, directory, policy)
+    after = agent.model.cpu(), agent.policy.cpu()
+    return {
+        name: evaluate(*learned, agent.config, episodes)
+        for name, learned in ((BEFORE, before), (AFTER, after))
+    }
+
+
+def rows_of(agent: OnlineAime, returns: dict[str, np.ndarray]) -> Iterator[Measurement]:
+    """Mean return, its standard deviation and its share of the shown episodes' mean return, of each method."""
+    config = agent.config
+    imitation, task = config.imitation, task_of(config.imitation.dataset)
+    store = open_demonstrations(imitation, agent.model)
+    shown = np.add.reduceat(np.asarray(store.rewards, np.float64), store.starts)[: imitation.demos].mean()
+    for method, found in returns.items():
+        setting = {
+            "task": task, "observed": agent.model.sensors.observed, "demos": imitation.demos,
+            "rounds": config.rounds if method == AFTER else 0, "episodes_a_round": config.episodes,
+            "updates": config.updates, "surrogate_weight": config.surrogate_weight, "old_share": config.old_share,
+            "episodes": len(found),
+        }  # fmt: skip
+        metrics = {
+            "return": found.mean(),
+            "return_std": found.std(),
+            "shown_share": found.mean() / shown,
+        }
+        for metric, value in metrics.items():
+            yield Measurement(
+                study=STUDY,
+                world=ENV_IDS[task],
+                dataset=imitation.dataset,
+                method=method,
+                setting=setting,
+                seed=config.seed,
+                metric=metric,
+                value=float(value),
+            )

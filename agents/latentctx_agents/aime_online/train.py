@@ -1,0 +1,233 @@
+"""The loop: act, learn from all that was done beside old data, look at the returns; a killed run continues.
+
+The world's reward is kept with the episodes and logged. Nothing learns from it.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from latentctx_agents.aime.acting import LatentPolicy
+from latentctx_agents.aime.imitate import (
+    WEIGHTS_FILE,
+    imitate,
+    load_policy,
+    open_demonstrations,
+    task_of,
+    view_of,
+)
+from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.aime_online.agent import OnlineAime, Own, own_batch
+from latentctx_agents.aime_online.config import OnlineConfig
+from latentctx_agents.demonstrators import returns_of
+from latentctx_agents.dreamer.buffer import EpisodeBuffer
+from latentctx_agents.dreamer.train import collect
+from latentctx_agents.optim import (
+    Metrics,
+    OnStep,
+    mean_metrics,
+    restore_steppers,
+    save_steppers,
+    unheard,
+    write_weights,
+)
+from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics, training_record
+from latentctx_agents.world_models.folder import load_world_model, save_world_model
+from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
+from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
+from latentctx_datasets import StateStore
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+from latentctx_datasets.recipes.locomotion import ENV_KWARGS
+from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
+
+COLLECTION_SEED = 6_000_000  # of the first episode; no dataset's episodes have these seeds
+OFFLINE = "offline"  # run folder of the imitation that comes before
+
+
+class Given(NamedTuple):
+    """What a run starts from, checked."""
+
+    model: WorldModel
+    policy: TanhPolicy | None  # None: it is to be imitated first
+    shown: StateStore
+    old: StateStore | None
+
+
+def fine_tune(
+    config: OnlineConfig,
+    world_model: Path,
+    directory: Path,
+    *,
+    policy: Path | None = None,
+    device: str = "cpu",
+    on_round: OnStep = unheard,
+) -> OnlineAime:
+    """Let a world model and a policy learn on in their world; a killed run continues from its last round.
+
+    The folder holds every episode (`episodes/`) and at last `model/`, `encoder/` and `policy/`.
+
+    Args:
+        config: how.
+        world_model: directory of the world model; it is not changed.
+        directory: run folder.
+        policy: run folder of an imitation by this world model; None imitates first, into `offline/`.
+        device: torch device.
+        on_round: called with (rounds so far, metrics).
+
+    Raises:
+        ValueError: world model, policy and data do not belong together, or the folder is of another run.
+        DatasetError: a dataset is missing or damaged, or holds numbers that are none.
+    """
+    given = open_all(config, world_model, policy)
+    RunFolder(directory, config)
+    first = given.policy
+    if first is None:
+        first = imitate(config.imitation, world_model, directory / OFFLINE, device=device)[1]
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    agent = OnlineAime(config, given.model, first, device=device)
+    agent.measure(sample_of(given, config))
+    buffer = EpisodeBuffer(directory / "episodes")
+    buffer.keep(restore_steppers(agent.steppers, directory, rng=rng))
+    log = MetricsLog(directory, start=buffer.rounds)
+    task = task_of(config.imitation.dataset)
+    env = gym.make_vec(ENV_IDS[task], num_envs=config.episodes, **ENV_KWARGS)
+    try:
+        for done, metrics in _rounds(agent, buffer, env, _batches(given, buffer, config, rng, device)):
+            log.write(done, metrics)
+            save_steppers(agent.steppers, directory, rng=rng, rounds=done)
+            on_round(done, metrics)
+    finally:
+        log.close()
+        env.close()
+    _finish(agent, directory, given)
+    return agent
+
+
+def open_all(config: OnlineConfig, world_model: Path, policy: Path | None) -> Given:
+    """What a run starts from, or a refusal before anything is trained.
+
+    Raises:
+        ValueError: see `fine_tune`.
+        DatasetError: see `fine_tune`.
+    """
+    model, record = load_world_model(world_model)
+    if model.sensors.observed == PIXELS:
+        raise ValueError(
+            "online learning keeps states, not frames; this world model sees pixels: train one on state or position."
+        )
+    imitation = config.imitation
+    shown = open_demonstrations(imitation, model)
+    task_of(imitation.dataset)
+    old = None
+    if config.old_windows:
+        name = config.experience or record.get("dataset")
+        if name is None:
+            raise ValueError(f"{world_model} does not say what it learned from: name it as experience.")
+        old = _open_experience(name, model, imitation.length)
+    return Given(model, None if policy is None else load_policy(policy, model), shown, old)
+
+
+def _open_experience(name: str, model: WorldModel, length: int) -> StateStore:
+    family = Sensors.of_dataset(name, model.sensors.observed).family
+    if family != model.sensors.family:
+        raise ValueError(f"the world model is of the {model.sensors.family}; {name} is of the {family}.")
+    store = open_episodes(name, model.sensors.observed, model.config.image_size)
+    if store.actions.shape[-1] != model.action_dim:
+        raise ValueError(
+            f"the world model takes actions of {model.action_dim} numbers; those of {name} have "
+            f"{store.actions.shape[-1]}."
+        )
+    return store
+
+
+def sample_of(given: Given, config: OnlineConfig, count: int = 2000) -> Observations:
+    """Observations (1, n, d) of demonstrations and, as many, of old data, evenly over each, for the discriminator."""
+    shown = given.shown
+    last = int(shown.starts[config.imitation.demos - 1] + shown.lengths[config.imitation.demos - 1]) + 1
+    parts = [np.asarray(shown.observations)[:last]]
+    if given.old is not None:
+        parts.append(np.asarray(given.old.observations))
+    rows = [part[np.linspace(0, len(part) - 1, count).astype(int)] for part in parts]
+    return Observations(torch.from_numpy(np.concatenate(rows))[None])
+
+
+def _batches(
+    given: Given, buffer: EpisodeBuffer, config: OnlineConfig, rng: np.random.Generator, device: str
+) -> Callable[[], tuple[Own, Windows]]:
+    """A function that draws the next batch of the body's windows and of demonstrations."""
+    imitation = config.imitation
+    observed = given.model.sensors.observed
+    size, length, early = imitation.optimizer.batch_size, imitation.length, imitation.early
+    shared: dict[str, Any] = {"length": length, "observed": observed, "early": early, "device": device}
+    shown = windows_of(given.shown, rng, batch_size=size, episodes=np.arange(imitation.demos), **shared)
+    old = None
+    if given.old is not None:
+        old = windows_of(given.old, rng, batch_size=config.old_windows, **shared)
+
+    def draw() -> tuple[Own, Windows]:
+        fresh = buffer.sample(rng, size - config.old_windows, length, device, early=early)
+        new = Own(fresh.observations, fresh.previous_actions)
+        return own_batch(new, None if old is None else old()), shown()
+
+    return draw
+
+
+def _rounds(
+    agent: OnlineAime,
+    buffer: EpisodeBuffer,
+    env: gym.vector.VectorEnv[Any, Any, Any],
+    draw: Callable[[], tuple[Own, Windows]],
+) -> Iterator[tuple[int, Metrics]]:
+    config = agent.config
+    while buffer.rounds < config.rounds:
+        index = buffer.rounds
+        acting = LatentPolicy(
+            agent.model, agent.policy, sample_action=True, seed=config.seed * 100_003 + index
+        )
+        episodes = collect(env, acting, COLLECTION_SEED + index * config.episodes)
+        buffer.add(episodes)
+        agent.model.train()
+        agent.policy.train()
+        means = mean_metrics(agent.update(*draw()) for _ in range(config.updates))
+        done = buffer.rounds
+        evaluated = float("nan")  # rows have the same columns
+        if done % config.evaluate_every == 0 or done == config.rounds:
+            evaluated = float(evaluate(agent.model, agent.policy, config, config.evaluation_episodes).mean())
+        yield done, {"return": float(episodes.rewards.sum(axis=0).mean()), "evaluation": evaluated, **means}
+
+
+def evaluate(model: WorldModel, policy: TanhPolicy, config: OnlineConfig, episodes: int) -> np.ndarray:
+    """Returns of the policy's mode, as AIME counts them, float64 (episodes,); these episodes are not learned from."""
+    task = task_of(config.imitation.dataset)
+    view = view_of(model.sensors.observed, model.config.image_size)
+    return returns_of(LatentPolicy(model, policy, seed=config.seed), task, episodes=episodes, **view)
+
+
+def offline_policy(
+    config: OnlineConfig, world_model: Path, directory: Path, policy: Path | None
+) -> tuple[WorldModel, TanhPolicy]:
+    """World model and policy as they were before anything was collected."""
+    model, _ = load_world_model(world_model)
+    return model, load_policy(directory / OFFLINE if policy is None else policy, model)
+
+
+def _finish(agent: OnlineAime, directory: Path, given: Given) -> None:
+    """Write model, filter and policy, unless they are there; the checkpoint stays, so that nothing is done twice."""
+    if (directory / "policy" / WEIGHTS_FILE).exists():
+        return
+    record = training_record(
+        agent.config,
+        read_metrics(directory)[-1]["seconds"],
+        objective="aime_online",
+        dataset=agent.config.imitation.dataset if given.old is None else given.old.dataset_id,
+        demonstrations=agent.config.imitation.dataset,
+    )
+    save_world_model(agent.model, directory / "model", record)
+    as_encoder(agent.model).save_pretrained(directory / "encoder", training=record)
+    (directory / "policy").mkdir(exist_ok=True)
+    write_weights(directory / "policy" / WEIGHTS_FILE, agent.policy)
