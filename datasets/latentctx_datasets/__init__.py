@@ -7,7 +7,14 @@ from latentctx_datasets.replay import View, replay
 from latentctx_datasets.sampling import Transitions, TransitionSampler
 from latentctx_datasets.sequences import Sequences, SequenceSampler
 from latentctx_datasets.shifts import random_shift
-from latentctx_datasets.store import PixelStore, StateStore, open_states, open_store
+from latentctx_datasets.store import (
+    PixelStore,
+    StateStore,
+    holds_frames,
+    open_frames,
+    open_states,
+    open_store,
+)
 from latentctx_datasets.videos import Videos
 
 __all__ = [
@@ -23,9 +30,11 @@ __all__ = [
     "Transitions",
     "Videos",
     "View",
+    "holds_frames",
     "info",
     "load",
     "open_features",
+    "open_frames",
     "open_states",
     "open_store",
     "random_shift",

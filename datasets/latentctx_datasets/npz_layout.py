@@ -119,7 +119,7 @@ def read_npz(
     files = trajectory_files(folder)
     settings = dict(ENV_KWARGS)
     if images:
-        side = _read(files[0], ("image",))["image"].shape[1]
+        side = read_rows(files[0], ("image",))["image"].shape[1]
         settings |= {"observation": "pixels", "image_size": side}
     with gym.make(env_id, **settings) as env:
         sensors = ("image",) if images else tuple(_sensors(latent_env(env)))
@@ -154,43 +154,71 @@ def trajectory_files(folder: Path) -> list[Path]:
 def _records(files: list[Path], sensors: tuple[str, ...], context: dict[str, Any]) -> Iterator[Record]:
     extra = {"context_json": json.dumps(context), "split": "all", "demonstrator": "unknown"}
     for number, path in enumerate(files):
-        rows = _read(path, (*sensors, "reward", "is_terminal", "pre_action"))
-        terminations = rows["is_terminal"][1:].reshape(-1).astype(bool)
-        truncations = np.zeros_like(terminations)
-        truncations[-1] = not terminations[-1]
-        buffer = EpisodeBuffer(
-            id=number,
-            options={"context": context},
-            observations=_observations([rows[name] for name in sensors]),  # type: ignore[arg-type]
-            actions=rows["pre_action"][1:].astype(np.float32),  # type: ignore[arg-type]
-            rewards=rows["reward"][1:].reshape(-1).astype(np.float64),  # type: ignore[arg-type]
-            terminations=terminations,  # type: ignore[arg-type]
-            truncations=truncations,  # type: ignore[arg-type]
-            infos={},
-        )
+        rows = read_rows(path, (*sensors, "reward", "is_terminal", "pre_action"))
+        seen = _observations([rows[name] for name in sensors])
+        buffer = buffer_of(number, seen, rows["pre_action"], rows["reward"], rows["is_terminal"], context)
         yield buffer, extra
+
+
+def buffer_of(
+    number: int,
+    observations: np.ndarray,
+    previous_actions: np.ndarray,
+    rewards: np.ndarray,
+    terminal: np.ndarray,
+    context: dict[str, Any],
+) -> EpisodeBuffer:
+    """An episode of T actions from rows, each of which holds what led to its observation; the first led to nothing.
+
+    Args:
+        number: of the episode.
+        observations: (T + 1, ...).
+        previous_actions: (T + 1, a).
+        rewards: (T + 1,) or (T + 1, 1).
+        terminal: likewise, true where the episode ended by itself; else it was cut off.
+        context: of the episode.
+    """
+    terminations = terminal[1:].reshape(-1).astype(bool)
+    truncations = np.zeros_like(terminations)
+    truncations[-1] = not terminations[-1]
+    return EpisodeBuffer(
+        id=number,
+        options={"context": context},
+        observations=observations,  # type: ignore[arg-type]
+        actions=previous_actions[1:].astype(np.float32),  # type: ignore[arg-type]
+        rewards=rewards[1:].reshape(-1).astype(np.float64),  # type: ignore[arg-type]
+        terminations=terminations,  # type: ignore[arg-type]
+        truncations=truncations,  # type: ignore[arg-type]
+        infos={},
+    )
 
 
 def _observations(parts: list[np.ndarray]) -> np.ndarray:
     return parts[0] if parts[0].ndim == 4 else np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Some arrays of a trajectory.
+def read_rows(path: Path, names: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Some arrays of a trajectory, all with a row an observation.
+
+    Args:
+        path: an npz file.
+        names: of the arrays.
+        optional: names of further ones, which may be missing.
 
     Raises:
         DatasetError: the file is damaged, an array is missing, or their rows differ in number.
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            rows = {name: file[name] for name in names}
+            found = [*names, *(name for name in optional if name in file)]
+            rows = {name: file[name] for name in found}
     except KeyError as error:
         raise DatasetError(
             f"{path} is no such trajectory: {error.args[0]}; expected {', '.join(names)}."
         ) from None
     except Exception as error:  # zipfile, zlib and NumPy raise many types on damaged files
         raise DatasetError(f"{path} is damaged ({(str(error).splitlines() or ['empty'])[0]}).") from None
-    counts = {name: len(array) for name, array in rows.items()}
+    counts = {name: len(array) if array.ndim else 0 for name, array in rows.items()}
     if len(set(counts.values())) != 1 or min(counts.values()) < 2:
         raise DatasetError(
             f"{path} must have the same number of rows, at least 2, in each array; got {counts}."

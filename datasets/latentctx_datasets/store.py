@@ -1,5 +1,7 @@
 """Stores of a dataset's arrays, memory-mapped, verified, built once: of states, and of frames derived from them as well.
 
+Datasets whose observations are frames, such as V-D4RL's, have stores of these frames as they are (`open_frames`).
+
 One folder per dataset content under `LATENTCTX_CACHE` (default `~/.cache/latentctx`); for frames also per size, camera,
 profile and physics version. The rows of all episodes lie one after the other, the last observation of each included:
 
@@ -11,7 +13,7 @@ profile and physics version. The rows of all episodes lie one after the other, t
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,8 +21,10 @@ from typing import Any, ClassVar
 
 import minari
 import numpy as np
+from gymnasium import spaces
 
 from latentctx_datasets import library, mapped
+from latentctx_datasets.library import DatasetError
 from latentctx_datasets.mapped import cache_root
 from latentctx_datasets.replay import View, latent_env, replay
 from latentctx_envs.cores import available_cores
@@ -76,11 +80,11 @@ class StateStore:
 
 
 class PixelStore(StateStore):
-    """A `StateStore` with the frames of its states; open one with `open_store`.
+    """A `StateStore` with frames; open one of its states with `open_store`, one of stored frames with `open_frames`.
 
     Attributes:
         frames: uint8 (f, h, w, 3), memory-mapped.
-        view: how they were rendered.
+        view: how they were rendered; of stored frames, how the dataset says that they were.
     """
 
     kind: ClassVar[mapped.Kind] = KIND
@@ -99,9 +103,14 @@ def open_states(dataset_id: str) -> StateStore:
     """The states of a dataset, read from its file first if they are not there.
 
     Raises:
-        DatasetError: the dataset is missing or damaged, or the store was changed since it was built.
+        DatasetError: the dataset is missing or damaged, holds frames instead of states, or the store was changed since
+            it was built.
     """
     dataset = library.load(dataset_id)
+    if holds_frames(dataset):
+        raise DatasetError(
+            f"{dataset_id} holds frames and no states: only observed='pixels' can learn from it."
+        )
     parts = {"content": library.recorded_hash(dataset), "format": FORMAT_VERSION}
     path = cache_root() / "states" / mapped.digest_of(parts)
     mapped.ensure(path, STATE_KIND, lambda partial: _build_states(dataset_id, partial))
@@ -136,6 +145,51 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
     count = workers if workers is not None else available_cores()
     mapped.ensure(path, KIND, lambda partial: _build(dataset_id, view, partial, count))
     return PixelStore(path)
+
+
+def holds_frames(dataset: minari.MinariDataset) -> bool:
+    """Whether a dataset's observations are frames themselves, of which no others can be derived."""
+    space = dataset.observation_space
+    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
+
+
+def open_frames(dataset_id: str) -> PixelStore:
+    """The frames that a dataset stores as its observations, taken out of its file first if they are not there.
+
+    The store's `observations` have no columns: such a dataset knows no states.
+
+    Raises:
+        DatasetError: the dataset is missing or damaged, its observations are no square frames, or the store was changed
+            since it was built.
+    """
+    dataset = library.load(dataset_id)
+    shape = dataset.observation_space.shape
+    if not holds_frames(dataset) or shape is None or shape[0] != shape[1]:
+        raise DatasetError(f"{dataset_id} stores no square frames, but {dataset.observation_space}.")
+    parts = {"content": library.recorded_hash(dataset), "format": FORMAT_VERSION, "stored": "frames"}
+    path = cache_root() / "pixels" / mapped.digest_of(parts)
+    mapped.ensure(path, KIND, lambda partial: _build_frames(dataset_id, partial))
+    return PixelStore(path)
+
+
+def _build_frames(dataset_id: str, partial: Path) -> dict[str, Any]:
+    library.verify(dataset_id)
+    dataset = library.load(dataset_id)
+    shape = (int(dataset.total_steps) + len(dataset), *(dataset.observation_space.shape or ()))
+    frames = np.load(
+        mapped.allocate(partial, "frames", np.uint8, shape, KIND), mmap_mode="r+", allow_pickle=False
+    )
+    _write_small_arrays(dataset_id, partial, frames=frames)
+    frames.flush()
+    return {"dataset_id": dataset_id, "view": asdict(_recorded_view(dataset, shape[1]))}
+
+
+def _recorded_view(dataset: minari.MinariDataset, image_size: int) -> View:
+    """How a dataset says that its frames were rendered."""
+    spec = library.recover(dataset).spec
+    given = {} if spec is None else spec.kwargs
+    known = {field.name: given[field.name] for field in fields(View) if field.name in given}
+    return View(**{**known, "image_size": image_size})
 
 
 def _build(dataset_id: str, view: View, partial: Path, workers: int) -> dict[str, Any]:
@@ -175,11 +229,21 @@ def _render_chunk(job: tuple[str, str, dict[str, Any], int, int]) -> tuple[int, 
     return first, last
 
 
-def _write_small_arrays(dataset_id: str, directory: Path) -> np.ndarray:
+def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray | None = None) -> np.ndarray:
+    """Write all arrays but the frames; observations that are frames go into `frames`, if it is given.
+
+    Returns:
+        Number of actions of each episode.
+    """
     dataset = library.load(dataset_id)
-    observations, actions, rewards = [], [], []
+    observations, actions, rewards, row = [], [], [], 0
     for episode in dataset.iterate_episodes():
-        observations.append(episode.observations)
+        seen = episode.observations
+        if frames is not None:
+            frames[row : row + len(seen)] = seen
+            row += len(seen)
+            seen = np.zeros((len(seen), 0), np.float32)
+        observations.append(seen)
         actions += [episode.actions, np.zeros_like(episode.actions[:1])]
         rewards += [np.asarray(episode.rewards, np.float32), np.zeros(1, np.float32)]
     lengths = np.array([len(part) - 1 for part in observations], np.int64)

@@ -105,6 +105,15 @@ class ImportKitchen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportVd4rl:
+    """Read V-D4RL's episodes of walker_walk or cheetah_run into a dataset whose observations are their frames."""
+
+    folder: tyro.conf.Positional[Path]  # one of its folders 64px, which you downloaded
+    id: Id  # of the dataset that is written; the second part is the body, e.g. vd4rl/walker/random-v0
+    more: tuple[Path, ...] = ()  # further such folders, whose episodes come after these: a mix
+
+
+@dataclass(frozen=True, kw_only=True)
 class Install:
     """Copy a dataset that ships with the package into Minari's folder."""
 
@@ -124,6 +133,7 @@ def data(words: list[str]) -> None:
         | Annotated[ToNpz, tyro.conf.subcommand("to-npz")]
         | Annotated[FromNpz, tyro.conf.subcommand("from-npz")]
         | Annotated[ImportKitchen, tyro.conf.subcommand("import-kitchen")]
+        | Annotated[ImportVd4rl, tyro.conf.subcommand("import-vd4rl")]
         | Annotated[Install, tyro.conf.subcommand("install")]
     )
     arguments = tyro.cli(
@@ -219,6 +229,13 @@ def _import_kitchen(arguments: ImportKitchen) -> None:
     print(f"{kept} episodes, {skipped} left out: fewer than four sub-tasks completed")
 
 
+def _import_vd4rl(arguments: ImportVd4rl) -> None:
+    from latentctx_datasets.vd4rl import import_vd4rl
+
+    digest, count = import_vd4rl([arguments.folder, *arguments.more], arguments.id)
+    print(f"{arguments.id} {digest}\n{count} episodes")
+
+
 def _install(arguments: Install) -> None:
     print(f"{arguments.id} in {library.install_shipped(arguments.id)}")
 
@@ -234,5 +251,6 @@ HANDLERS: dict[type, Callable[..., None]] = {
     ToNpz: _to_npz,
     FromNpz: _from_npz,
     ImportKitchen: _import_kitchen,
+    ImportVd4rl: _import_vd4rl,
     Install: _install,
 }

@@ -21,6 +21,7 @@ def save_world_model(model: WorldModel, directory: Path, training: dict[str, Any
     facts = {
         "family": model.sensors.family,
         "observed": model.sensors.observed,
+        "probed": bool(model.sensors.probed),
         "action_dim": model.action_dim,
         "model": asdict(model.config),
     }
@@ -36,6 +37,8 @@ def load_world_model(directory: Path) -> tuple[WorldModel, dict[str, Any]]:
 
     def make(facts: dict[str, Any]) -> WorldModel:
         sensors = Sensors.of(facts["family"], facts["observed"])
+        if not facts.get("probed", True):  # folders of before it said so have their probes
+            sensors = sensors.unprobed()
         return WorldModel(WorldModelConfig(**facts["model"]), sensors, facts["action_dim"])
 
     return read_model(directory, "world model", make)

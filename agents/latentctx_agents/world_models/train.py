@@ -97,6 +97,8 @@ def train_world_model(
     store = open_episodes(config.dataset, config.observed, config.model.image_size)
     if config.episodes is not None and len(store) < config.episodes:
         raise ValueError(f"{config.dataset} has {len(store)} episodes; episodes={config.episodes}.")
+    if not store.observations.shape[-1]:
+        sensors = sensors.unprobed()
     torch.manual_seed(config.seed)
     model = WorldModel(config.model, sensors, store.actions.shape[-1]).to(device)
     for step, metrics in _train(config, model, store, directory, device):

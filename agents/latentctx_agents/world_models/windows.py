@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from latentctx_agents.world_models.model import Observations
-from latentctx_datasets import DatasetError, SequenceSampler, StateStore, View, open_states, open_store
+from latentctx_datasets import (
+    DatasetError,
+    SequenceSampler,
+    StateStore,
+    View,
+    holds_frames,
+    load,
+    open_frames,
+    open_states,
+    open_store,
+)
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed
 
 
@@ -30,11 +40,20 @@ def frames_of(image_size: int) -> View:
 def open_episodes(dataset_id: str, observed: Observed, image_size: int) -> StateStore:
     """The store that a learner in this setting reads: states, and frames if it sees them.
 
+    Frames are rendered from states. A dataset that stores frames instead, such as V-D4RL's, gives those, and no states.
+
     Raises:
-        DatasetError: the dataset is missing or damaged, or holds numbers that are none.
+        DatasetError: the dataset is missing or damaged, holds numbers that are none, or frames of another size.
     """
-    if observed == PIXELS:
-        store: StateStore = open_store(dataset_id, frames_of(image_size))
+    if observed == PIXELS and holds_frames(load(dataset_id)):
+        stored = open_frames(dataset_id)
+        if stored.view.image_size != image_size:
+            raise DatasetError(
+                f"{dataset_id} stores frames of {stored.view.image_size} px; {image_size} px are needed."
+            )
+        store: StateStore = stored
+    elif observed == PIXELS:
+        store = open_store(dataset_id, frames_of(image_size))
     else:
         store = open_states(dataset_id)
     for name in ("observations", "actions"):

@@ -4,7 +4,7 @@ AIME's settings: "state" shows everything (the paper's MDP), "position" what has
 picture (Visual). What a setting does not show is probed: read from the latent state by heads that do not shape it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Observed = Literal["state", "position", "pixels"]
@@ -59,6 +59,10 @@ class Sensors:
         """The sensors of the body whose dataset this is; its family is the second part of the id."""
         parts = dataset_id.split("/")
         return cls.of(parts[1] if len(parts) == 3 else dataset_id, observed)
+
+    def unprobed(self) -> "Sensors":
+        """The same without probes: of data that holds no states to compare them with."""
+        return replace(self, probed={})
 
     @property
     def width(self) -> int:
