@@ -136,6 +136,11 @@ def register_all() -> None:
         nondeterministic=True,  # CoppeliaSim plans a demonstration's path with random numbers that no seed reaches
     )
     gym.register(
+        id="LatentCtx-OGBench-v0",
+        entry_point="latentctx_envs.ogbench.env:OGBenchEnv",
+        max_episode_steps=200,
+    )
+    gym.register(
         id="LatentCtx-Kitchen-v0",
         entry_point="latentctx_envs.kitchen.env:KitchenEnv",
         max_episode_steps=280,

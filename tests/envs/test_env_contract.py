@@ -33,8 +33,8 @@ POINT_MASS_VARIANTS: dict[str, dict[str, Any]] = {
     "viewer-context": {"render_mode": "rgb_array", "render_context": True},
 }
 FAMILIES = ("LatentCtx-PointMass-v0", "LatentCtx-Cheetah-v0", "LatentCtx-WalkerWalk-v0")  # one id each
-# no LatentContextEnv, and nothing that is installed here: test_rlbench.py checks what it keeps, on a fake
-OTHER_SIMULATORS = ("LatentCtx-RLBench-v0",)
+# no LatentContextEnvs: test_rlbench.py (on a fake) and test_ogbench.py check what they keep
+OTHER_SIMULATORS = ("LatentCtx-OGBench-v0", "LatentCtx-RLBench-v0")
 
 
 def trace(env: gym.Env[Any, Any], steps: int = 5, **reset: Any) -> list[Any]:
