@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from latentctx_agents import demonstrators
 from latentctx_agents.aime import baselines
 from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
@@ -84,6 +85,23 @@ def test_a_policy_imitates_stored_frames_and_is_measured_as_they_were_drawn(worl
     acting = LatentPolicy(model, policy)
     returns = returns_of(acting, "walker-walk", episodes=2, reward_mode="sum", max_episode_steps=3, **SEEN)
     assert returns.shape == (2,) and np.isfinite(returns).all()
+
+
+def test_the_command_imitates_and_measures_in_the_world_that_the_frames_are_of(
+    world_model, tmp_path, capsys, monkeypatch
+):
+    asked = []
+
+    def seen(policy, task, **kwargs):
+        asked.append((task, kwargs))
+        return np.ones(1)
+
+    monkeypatch.setattr(demonstrators, "returns_of", seen)
+    few = ["--demos", "2", "--hidden", "8", "8", "--length", "5", "--optimizer.steps", "2"]
+    where = ["--world-model", str(world_model / "model"), "--out", str(tmp_path)]
+    main(["imitate", "quick", "--dataset", SHOWN, *few, *where, "--episodes", "1"])
+    assert '"task": "walker-walk"' in capsys.readouterr().out
+    assert asked == [("walker-walk", {"episodes": 1, "reward_mode": "sum", **SEEN})]
 
 
 def test_baselines_read_stored_frames(imported):

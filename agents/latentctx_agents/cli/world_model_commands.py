@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -71,17 +71,45 @@ def imitate(words: list[str]) -> None:
         prog="latentctx imitate",
     )
     prepare(arguments.config.dataset)
+    stored = _world_of_frames(arguments.config.dataset)
     torch.set_num_threads(1)
     with training_bar(f"imitate {arguments.config.dataset}", arguments.config.optimizer.steps) as advance:
         model, policy = module.imitate(
             arguments.config, arguments.world_model, arguments.out, device=arguments.device, on_step=advance
         )
     acting = LatentPolicy(model.cpu(), policy.cpu(), seed=arguments.config.seed)
-    task = module.task_of(arguments.config.dataset)
-    view = module.view_of(model.sensors.observed, model.config.image_size)
+    if stored is not None:
+        task, view = stored
+    else:
+        task = module.task_of(arguments.config.dataset)
+        view = module.view_of(model.sensors.observed, model.config.image_size)
     returns = returns_of(acting, task, episodes=arguments.episodes, **view)
     facts = {"task": task, "return": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
     print(json.dumps({**facts, "episodes": len(returns)}))
+
+
+def _world_of_frames(dataset_id: str) -> tuple[str, dict[str, Any]] | None:
+    """Where a policy that saw a dataset's stored frames is measured: task, and what shows and counts the like.
+
+    None for a dataset whose frames are rendered from its states.
+
+    Raises:
+        ValueError: the dataset is missing, or not of a locomotion task.
+    """
+    from latentctx_datasets import holds_frames, load, open_frames, recover
+    from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+
+    dataset = load(dataset_id)
+    if not holds_frames(dataset):
+        return None
+    spec = recover(dataset).spec
+    task = {env_id: task for task, env_id in ENV_IDS.items()}.get("" if spec is None else spec.id)
+    if spec is None or task is None:
+        raise ValueError(
+            f"imitation is measured in the locomotion worlds; {dataset_id} is of none of their tasks."
+        )
+    shown = {"observation": "pixels", "num_workers": 0, **open_frames(dataset_id).view.arguments()}
+    return task, {**shown, "reward_mode": spec.kwargs.get("reward_mode", "sum")}
 
 
 def aime_online(words: list[str]) -> None:
