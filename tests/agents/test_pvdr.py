@@ -280,7 +280,7 @@ def test_the_goals_reward_telescopes_over_an_episode(planned):
     observation = planned.reset()
     assert observation.shape == (1, TINY.width + TINY.latent + TINY.future)
     rng, total, done = np.random.default_rng(0), 0.0, False
-    first = planned._frames.copy(), planned._goal_frames.copy()
+    first = planned._frames.copy(), planned._goals.copy()
     while not done:
         _, rewards, dones, infos = planned.step(rng.uniform(-1.0, 1.0, (1, 4)))
         total, done = total + float(rewards[0]), bool(dones[0])

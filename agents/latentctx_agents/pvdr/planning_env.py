@@ -6,18 +6,17 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from latentctx_agents.pvdr.distance import Plan
 from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.goal_venv import LEAST, GoalVecEnv
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokens import tokenize
-from latentctx_envs.goal_images import image_distance
 
 AVERAGING = 0.99  # of the moving average of how far one step goes
-LEAST = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +36,8 @@ class RewardConfig:
             raise ValueError(f"weights start at 0; got plan={self.plan} and goal={self.goal}.")
 
 
-class PlanningVecEnv(VecEnvWrapper):
-    """Observations float32 (h, z, 3 distances): the context's features, the chosen latent, and where the goal is.
+class PlanningVecEnv(GoalVecEnv):
+    """Observations float32 (h, z, n distances): the context's features, the chosen latent, and where the goal is.
 
         r_plan = -d(o', planned o') / (what one step goes on average), clipped to [-1, 0]
         r_goal = (d(o, g) - d(o', g)) / d(o_0, g), which telescopes: no loop can farm it
@@ -58,75 +57,41 @@ class PlanningVecEnv(VecEnvWrapper):
     def __init__(
         self, venv: VecEnv, model: VideoModel, planner: Planner, rewards: RewardConfig | None = None
     ) -> None:
-        _check_frames(venv.observation_space)
         self._model, self._planner = model, planner
         self._rewards = RewardConfig() if rewards is None else rewards
         sizes = model.config
         self.actor_inputs = sizes.width + sizes.latent
-        box = spaces.Box(-np.inf, np.inf, (self.actor_inputs + sizes.future,), np.float32)
-        super().__init__(venv, observation_space=box)
+        super().__init__(venv, spaces.Box(-np.inf, np.inf, (self.actor_inputs + sizes.future,), np.float32))
         count = venv.num_envs
         self.replay = Replay(count, sizes.context, sizes.future)
         self._context = torch.zeros(count, sizes.context, 64, dtype=torch.int64)
         self._goal = torch.zeros(count, 64, dtype=torch.int64)
         self._scale = torch.ones(count, 2)
-        self._apart = np.ones(count)  # image distance of an episode's first frame to its goal
-        self._frames = np.zeros((count, 64, 64, 3), np.uint8)
-        self._goal_frames = self._frames.copy()
-        self._actions = np.zeros((count, 1), np.float32)
         self._step = 0.0
         self._plan: Plan | None = None
 
-    def reset(self) -> np.ndarray:
-        """The first observations of all."""
-        seen = self.venv.reset()
-        assert isinstance(seen, dict)
-        self._begin(seen, np.arange(self.num_envs))
-        return self._observe()
-
-    def step_async(self, actions: np.ndarray) -> None:
-        """Actions, clipped as the worlds do."""
-        assert isinstance(self.action_space, spaces.Box)
-        self._actions = np.clip(actions, self.action_space.low, self.action_space.high)
-        self.venv.step_async(self._actions)
-
-    def step_wait(self) -> Any:
-        """One step of all; infos hold both parts of the reward."""
-        seen, _, dones, infos = self.venv.step_wait()
-        assert isinstance(seen, dict) and self._plan is not None
-        frames = np.array(seen["observation"])
-        for row in np.flatnonzero(dones):
-            frames[row] = infos[row]["terminal_observation"]["observation"]
-        tokens = self._tokens(frames)
-        towards = self._towards(frames)
-        adherence = self._adherence(tokens)
-        for row in range(self.num_envs):
-            self.replay.add(row, self._actions[row], tokens[row].numpy().astype(np.int16))
-            infos[row] = {**infos[row], "reward_plan": adherence[row], "reward_goal": towards[row]}
-        self._context = torch.cat([self._context[:, 1:], tokens[:, None]], dim=1)
-        self._frames = frames
-        ended = np.flatnonzero(dones)
-        if len(ended):
-            last = self._observe()
-            for row in ended:
-                infos[row]["terminal_observation"] = last[row]
-            self._begin(seen, ended)
-        rewards = self._rewards.plan * adherence + self._rewards.goal * towards
-        return self._observe(), rewards.astype(np.float32), dones, infos
-
-    def _begin(self, seen: dict[str, np.ndarray], rows: np.ndarray) -> None:
-        frames, goals = seen["observation"][rows], seen["desired_goal"][rows]
+    def begin(self, rows: np.ndarray, frames: np.ndarray, goals: np.ndarray) -> None:
+        """Episodes of some environments begin: their context is the first frame alone."""
         tokens, goal = self._tokens(frames), self._tokens(goals)
         index = torch.from_numpy(rows)
         self._context[index] = tokens[:, None].expand(-1, self._context.shape[1], -1)
         self._goal[index] = goal
         self._scale[index] = self._planner.distance.scale(tokens, goal)
-        self._frames[rows], self._goal_frames[rows] = frames, goals
-        self._apart[rows] = np.maximum(image_distance(frames, goals), LEAST)
         for row, first in zip(rows.tolist(), tokens, strict=True):
             self.replay.begin(row, first.numpy().astype(np.int16))
 
-    def _observe(self) -> np.ndarray:
+    def move(self, frames: np.ndarray, towards: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
+        """All environments moved: remember it, and reward it in both ways."""
+        tokens = self._tokens(frames)
+        adherence = self._adherence(tokens)
+        for row in range(self.num_envs):
+            self.replay.add(row, self.actions[row], tokens[row].numpy().astype(np.int16))
+            infos[row]["reward_plan"] = adherence[row]
+        self._context = torch.cat([self._context[:, 1:], tokens[:, None]], dim=1)
+        return self._rewards.plan * adherence + self._rewards.goal * towards
+
+    def observe(self) -> np.ndarray:
+        """Plan, and show the plan."""
         plan = self._planner.plan(self._context, self._goal, self._scale)
         prior = self._model.dynamics.prior
         assert prior is not None
@@ -139,10 +104,6 @@ class PlanningVecEnv(VecEnvWrapper):
     def _tokens(self, frames: np.ndarray) -> Tensor:
         return torch.from_numpy(tokenize(self._model.tokenizer, frames).astype(np.int64))
 
-    def _towards(self, frames: np.ndarray) -> np.ndarray:
-        before = image_distance(self._frames, self._goal_frames)
-        return (before - image_distance(frames, self._goal_frames)) / self._apart
-
     def _adherence(self, tokens: Tensor) -> np.ndarray:
         assert self._plan is not None
         distance = self._planner.distance
@@ -150,18 +111,3 @@ class PlanningVecEnv(VecEnvWrapper):
         went = float(distance.parts(tokens, self._context[:, -1]).mean())
         self._step = went if self._step == 0.0 else AVERAGING * self._step + (1.0 - AVERAGING) * went
         return np.clip(-missed.numpy() / (self._step + LEAST), -1.0, 0.0)
-
-
-def _check_frames(space: spaces.Space[Any]) -> None:
-    """Refuse worlds without frames of 64 px and pictures of goals."""
-    wanted = (64, 64, 3)
-    found = (
-        {k: getattr(space.spaces.get(k), "shape", None) for k in ("observation", "desired_goal")}
-        if isinstance(space, spaces.Dict)
-        else {}
-    )
-    if found != {"observation": wanted, "desired_goal": wanted}:
-        raise ValueError(
-            f"planning needs frames and goal pictures of {wanted}; these worlds show {space}. Make them with "
-            "observation='pixels', goal='pixels' and image_size=64."
-        )
