@@ -92,6 +92,16 @@ def close_before_exit(user: Any) -> None:
     _gl.users.add(user)
 
 
+def free_before_others() -> None:
+    """Have this process' context freed before whatever was registered for the exit since it was made.
+
+    dm_control, imported later, ends the EGL display at exit, and no context can be freed after that.
+    """
+    if _gl.context is not None:
+        atexit.unregister(_stop)
+        atexit.register(_stop)  # the last to be registered is the first to run
+
+
 def chosen_backend() -> Choice:
     """MUJOCO_GL's backend, else the first that can work here: PyOpenGL allows one choice a process.
 

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from latentctx_envs.extras import require
 from latentctx_envs.ogbench.context import TASKS
-from latentctx_envs.opengl import chosen_backend
+from latentctx_envs.opengl import chosen_backend, free_before_others
 
 ACTIONS = 5  # displacement along x, y, z, turn about z, gripper
 
@@ -63,6 +63,7 @@ def _our_backend() -> Iterator[None]:
     try:
         yield
     finally:
+        free_before_others()
         if before is None:
             del os.environ["MUJOCO_GL"]
         else:

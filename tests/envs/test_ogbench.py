@@ -17,7 +17,7 @@ from latentctx_envs.extras import require
 from latentctx_envs.goal_images import image_distance
 from latentctx_envs.ogbench.context import TASKS, OGBenchContext
 from latentctx_envs.ogbench.simulator import Simulator
-from latentctx_envs.rendering import Renderer
+from latentctx_envs.rendering import Renderer, gl_backend
 
 ID = "LatentCtx-OGBench-v0"
 STILL = np.zeros(5, np.float32)
@@ -230,7 +230,7 @@ def test_worlds_are_those_that_ogbench_registers() -> None:
 
 @pytest.mark.slow
 def test_reference_frames_are_those_of_ogbench_byte_for_byte(run_python: Any, tmp_path: Path) -> None:
-    run_python(UPSTREAM, tmp_path / "frames.npy", MUJOCO_GL="egl")
+    run_python(UPSTREAM, tmp_path / "frames.npy", MUJOCO_GL=gl_backend())
     simulator = Simulator("visual-scene", (64, 64), "reference")
     frame, goal = simulator.begin(OGBenchContext("visual-scene", 2), 7)
     moved, _ = simulator.move(np.full(5, 0.5))
@@ -275,3 +275,14 @@ def test_an_import_of_the_environments_does_not_import_ogbench(run_python: Any) 
         f"env = gymnasium.make('{ID}', disable_env_checker=True)\n"
         "assert not {'ogbench', 'torch', 'dm_control'} & set(sys.modules)"
     )
+
+
+def test_a_process_that_drew_another_world_first_ends_quietly(run_python: Any) -> None:
+    done = run_python(
+        "import gymnasium, numpy as np, latentctx_envs\n"
+        "other = gymnasium.make('LatentCtx-PointMass-v0', observation='pixels', image_size=32)\n"
+        "before, _ = other.reset(seed=0)\n"
+        f"gymnasium.make('{ID}', render_profile='turbo').reset(seed=0)\n"
+        "assert np.array_equal(before, other.reset(seed=0)[0])"
+    )
+    assert not done.stderr
