@@ -23,20 +23,17 @@ class OnlineConfig:
     """A world model and a policy that learn on from what the policy does, with demonstrations but no reward.
 
     Raises:
-        ValueError: a number is out of range, or an objective cannot be combined.
+        ValueError: a number is out of range.
     """
 
-    imitation: ImitationConfig = field(
-        default_factory=lambda: QUICK_IMITATION
-    )  # what is shown, windows and batches of everything, and the steps before anything is collected
+    # what is shown, windows and batches of everything, and the steps before anything is collected
+    imitation: ImitationConfig = field(default_factory=lambda: QUICK_IMITATION)
     experience: str | None = None  # old data; None for what the world model learned from
     old_share: float = 0.5  # of the world model's batches that is old data
     rounds: int = 40  # of collecting and learning
     episodes: int = 2  # of a round, side by side, 500 decisions each
     updates: int = 100  # after each round
-    surrogate_weight: float = (
-        0.1  # w, of the value-gradient loss beside AIME's; 0.1 in AIME-v2, 1 in AIME-NoB
-    )
+    surrogate_weight: float = 0.1  # w, of the value-gradient loss; 0.1 in AIME-v2, 1 in AIME-NoB
     regularisation: float = 1e-4  # of either loss' divergence of the policy from a wide one
     wide_std: float = 0.8742  # of the wide policy, before the tanh
     discriminator_hidden: tuple[int, ...] = (128, 128)  # widths of its hidden layers
