@@ -16,6 +16,7 @@ from latentctx_datasets.videos.bair import build_bair
 from latentctx_datasets.videos.clips import read_index
 from latentctx_datasets.videos.joining import join
 from latentctx_datasets.videos.meta_world import build_meta_world
+from latentctx_datasets.videos.play import TASKS, build_play
 from latentctx_datasets.videos.push import build_push
 from latentctx_envs.rendering import RenderProfile
 
@@ -27,6 +28,19 @@ class Push:
     clips: int = 3000  # of 30 frames, 0.37 MB each
     seed: int = 0
     path: Path | None = None  # folder; by default "push" in the videos' folder
+    workers: int | None = None  # processes; by default one a core
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """Film Meta-World's arm at random actions, as LatentCtx-MetaWorldGoal-v0 shows it."""
+
+    clips: int = 1500
+    frames: int = 16  # of a clip, each two control steps after the one before
+    tasks: tuple[str, ...] = TASKS  # whose scenes, in turn
+    profile: RenderProfile = "fast"  # render profile
+    seed: int = 0
+    path: Path | None = None  # folder; by default "play" in the videos' folder
     workers: int | None = None  # processes; by default one a core
 
 
@@ -79,6 +93,7 @@ def videos(words: list[str]) -> None:
     """Build, join, list and look at sets of clips."""
     sources: Any = (
         Annotated[Push, tyro.conf.subcommand("push")]
+        | Annotated[Play, tyro.conf.subcommand("play")]
         | Annotated[MetaWorld, tyro.conf.subcommand("meta-world")]
         | Annotated[Bair, tyro.conf.subcommand("bair")]
     )
@@ -90,7 +105,7 @@ def videos(words: list[str]) -> None:
     if words[:1] == ["build"]:
         arguments = tyro.cli(sources, args=_source_and_task(words[1:]), prog="latentctx videos build")
     else:
-        about = "Clips without actions. `latentctx videos build push|meta-world:TASK|bair` makes some."
+        about = "Clips without actions. `latentctx videos build push|play|meta-world:TASK|bair` makes some."
         arguments = tyro.cli(commands, args=words, prog="latentctx videos", description=about)
     HANDLERS[type(arguments)](arguments)
 
@@ -104,6 +119,16 @@ def _source_and_task(words: list[str]) -> list[str]:
 def _push(arguments: Push) -> None:
     wanted = {"clips": arguments.clips, "seed": arguments.seed, "workers": arguments.workers}
     _say(build_push(arguments.path, **wanted))
+
+
+def _play(arguments: Play) -> None:
+    wanted: Any = {"clips": arguments.clips, "frames": arguments.frames, "tasks": arguments.tasks}
+    settings: Any = {
+        "render_profile": arguments.profile,
+        "seed": arguments.seed,
+        "workers": arguments.workers,
+    }
+    _say(build_play(arguments.path, **wanted, **settings))
 
 
 def _meta_world(arguments: MetaWorld) -> None:
@@ -161,6 +186,7 @@ def _view(arguments: View) -> None:
 
 HANDLERS: dict[type, Callable[..., None]] = {
     Push: _push,
+    Play: _play,
     MetaWorld: _meta_world,
     Bair: _bair,
     Join: _join,

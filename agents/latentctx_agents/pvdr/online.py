@@ -1,28 +1,35 @@
 """The online stage: a world without rewards, a goal as a picture, a video model that is adapted and planned with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from torch import Tensor
 
 from latentctx_agents.optim import Metrics, OptimizerConfig, Stepper, Training
 from latentctx_agents.pvdr.alignment import AlignedPPO, AlignmentPolicy, alignment_loss
 from latentctx_agents.pvdr.distance import TokenDistance
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
-from latentctx_agents.pvdr.model import split
+from latentctx_agents.pvdr.goal_venv import GoalVecEnv
+from latentctx_agents.pvdr.model import DynamicsModel, split
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
 from latentctx_agents.pvdr.replay import Replay
+from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_envs.encoders.latent.gaussian import Normal
+from latentctx_envs.ogbench.context import TASKS
 from latentctx_envs.rendering import RenderProfile
 
-WORLD = "LatentCtx-MetaWorldGoal-v0"
+WORLD, OGBENCH = "LatentCtx-MetaWorldGoal-v0", "LatentCtx-OGBench-v0"
 EVALUATION_SEED = 80_000  # of the first environment
+ENCODED = 256  # windows at once
 CORRELATION = 0.7  # of successive random actions
 
 
@@ -34,7 +41,7 @@ class OnlineConfig:
         ValueError: a number is out of range.
     """
 
-    task: str = "reach-v3"  # of LatentCtx-MetaWorldGoal-v0
+    task: str = "reach-v3"  # of LatentCtx-MetaWorldGoal-v0, or such as "visual-scene" of LatentCtx-OGBench-v0
     render_profile: RenderProfile = (
         "turbo"  # of frames and goals; a model that saw the world's videos wants theirs
     )
@@ -50,8 +57,11 @@ class OnlineConfig:
     rewards: RewardConfig = field(default_factory=RewardConfig)
     evidence: EvidenceConfig = field(default_factory=lambda: EvidenceConfig(warm_up=(0, 0)))
     tokenizer_steps: int = 600  # on the frames of the random episodes; then it stays as it is
-    first_steps: tuple[int, int] = (300, 600)  # of dynamics and of supervision, after the random episodes
-    steps: tuple[int, int] = (50, 50)  # of both, after each rollout
+    first_steps: tuple[int, int] = (300, 2000)  # of dynamics and of supervision, after the random episodes
+    steps: tuple[int, int] = (50, 400)  # of both, after each rollout
+    pairs: int = (
+        4096  # latents and actions, drawn from all that was done, that supervision sees between two rollouts
+    )
     batch_size: tuple[int, int] = (32, 256)  # windows of a step of either
     learning_rate: tuple[float, float, float] = (5e-4, 2e-4, 1e-3)  # of tokenizer, dynamics and supervision
     supervision: tuple[float, float] = (1.0, 0.1)  # its weight at first and at last
@@ -63,7 +73,16 @@ class OnlineConfig:
         """Accept JSON's lists and refuse what cannot be run in words."""
         for name in ("spread", "first_steps", "steps", "batch_size", "learning_rate", "supervision"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        counts = ("envs", "decisions", "rollout", "random_episodes", "plans", "evaluate_every", "episodes")
+        counts = (
+            "envs",
+            "decisions",
+            "rollout",
+            "random_episodes",
+            "plans",
+            "pairs",
+            "evaluate_every",
+            "episodes",
+        )
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
@@ -95,7 +114,7 @@ class Online:
         """Adapt; yield (decisions so far, metrics) before the first, every `evaluate_every` and after the last."""
         config = self.config
         frames, actions = random_episodes(self._venv, config, self._rng)
-        self._adapt_tokenizer(frames.reshape(-1, *frames.shape[-3:]))
+        adapt_tokenizer(self.model.tokenizer, frames.reshape(-1, *frames.shape[-3:]), config, self._rng)
         distance = TokenDistance(self.model.tokenizer, frames[:, ::4].reshape(-1, *frames.shape[-3:]))
         planner = Planner(
             self.model.dynamics, distance, count=config.plans, rng=self._rng, random=config.astray
@@ -119,26 +138,11 @@ class Online:
 
         def between() -> None:
             left = max(0.0, 1.0 - agent.num_timesteps / config.decisions)
-            self._policy.set_spread(_between(config.spread, left))
-            weight = _between(config.supervision, left)
+            self._policy.set_spread(between_ends(config.spread, left))
+            weight = between_ends(config.supervision, left)
             self._sums = self._learn(env.replay, *config.steps, weight=weight)
 
-        agent = AlignedPPO(
-            AlignmentPolicy,
-            env,
-            between=between,
-            reinforce=config.reinforce,
-            n_steps=config.rollout,
-            batch_size=config.rollout,
-            n_epochs=4,
-            learning_rate=3e-4,
-            gamma=0.98,
-            gae_lambda=0.95,
-            ent_coef=0.0,  # the spread is set
-            policy_kwargs={"actor_inputs": env.actor_inputs},
-            seed=config.seed,
-            device="cpu",
-        )
+        agent = make_agent(env, config, between, inputs=env.actor_inputs)
         assert isinstance(agent.policy, AlignmentPolicy)
         self._policy = agent.policy
         self._policy.set_spread(config.spread[0])
@@ -160,34 +164,16 @@ class Online:
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
         model.eval()
-        assert model.prior is not None and model.posterior is not None
+        pairs = encoded(model, replay, self._rng, min(config.pairs, supervised * config.batch_size[1]))
         for _ in range(supervised):
-            window, actions = replay.sample(self._rng, config.batch_size[1])
-            with torch.no_grad():
-                context, _ = split(window, self.model.config)
-                features, posterior = model.prior.features(context), model.posterior(window)
-                latents = posterior.sample(torch.randn_like(posterior.mean))
-            loss = alignment_loss(self._policy, features, latents, actions)
+            rows = torch.from_numpy(self._rng.integers(len(pairs.actions), size=config.batch_size[1]))
+            latents = pairs.latents.mean[rows] + pairs.latents.std[rows] * torch.randn(
+                len(rows), pairs.latents.mean.shape[1]
+            )
+            loss = alignment_loss(self._policy, pairs.features[rows], latents, pairs.actions[rows])
             self._supervision.step(weight * loss)
             sums.setdefault("alignment", []).append(loss.item())
         return {name: float(np.mean(values)) for name, values in sums.items()}
-
-    def _adapt_tokenizer(self, frames: np.ndarray) -> None:
-        steps = self.config.tokenizer_steps
-        if steps == 0:
-            return
-        background = torch.from_numpy(np.median(frames[::4], axis=0))
-        optimizer = OptimizerConfig(
-            steps=steps, batch_size=32, learning_rate=self.config.learning_rate[0], weight_decay=0.0, clip=1.0
-        )
-        rng = self._rng
-
-        def loss() -> Any:
-            batch = torch.from_numpy(frames[rng.integers(len(frames), size=optimizer.batch_size)])
-            return self.model.tokenizer.loss(batch, background)
-
-        for _ in Training([self.model.tokenizer], optimizer, rng).run(loss):
-            pass
 
     def _evaluate(self, distance: TokenDistance) -> Metrics:
         """Success over fresh goals, and the share of the distance that is left at the end."""
@@ -195,33 +181,86 @@ class Online:
         rng = np.random.default_rng(EVALUATION_SEED + config.seed)
         planner = Planner(self.model.dynamics, distance, count=config.plans, rng=rng)
         env = PlanningVecEnv(make_envs(config, EVALUATION_SEED), self.model, planner, config.rewards)
-        observations = env.reset()
-        success, gained, finished = np.zeros(env.num_envs, bool), np.zeros(env.num_envs), []
-        while len(finished) < config.episodes:
-            assert isinstance(observations, np.ndarray)
-            actions, _ = self._policy.predict(observations, deterministic=True)
-            observations, _, dones, infos = env.step(actions)
-            success |= [bool(info["success"]) for info in infos]
-            gained += [info["reward_goal"] for info in infos]
-            for row in np.flatnonzero(dones):
-                finished.append((success[row], 1.0 - gained[row]))
-                success[row], gained[row] = False, 0.0
-        env.close()
-        chosen = finished[: config.episodes]
-        return {
-            "success": float(np.mean([won for won, _ in chosen])),
-            "distance_left": float(np.mean([left for _, left in chosen])),
-        }
+        return measured(env, self._policy, config.episodes)
+
+
+class Pairs(NamedTuple):
+    """What supervision learns from: k contexts, what followed them, and what was done."""
+
+    features: Tensor  # (k, d) of the contexts
+    latents: Normal  # (k, z), the posterior's
+    actions: Tensor  # (k, a)
+
+
+@torch.no_grad()
+def encoded(model: DynamicsModel, replay: Replay, rng: np.random.Generator, count: int) -> Pairs:
+    """Pairs of `count` windows of a replay; the model stands still while the module learns, so each is encoded once."""
+    assert model.prior is not None and model.posterior is not None
+    found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    for start in range(0, count, ENCODED):
+        window, actions = replay.sample(rng, min(ENCODED, count - start))
+        latents = model.posterior(window)
+        found.append((model.prior.features(split(window, model.config)[0]), *latents, actions))
+    features, mean, std, actions = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Pairs(features, Normal(mean, std), actions)
+
+
+def adapt_tokenizer(
+    tokenizer: Tokenizer, frames: np.ndarray, config: OnlineConfig, rng: np.random.Generator
+) -> None:
+    """Train a tokenizer on frames uint8 (f, 64, 64, 3) of the world; then it stays as it is."""
+    if config.tokenizer_steps == 0:
+        return
+    background = torch.from_numpy(np.median(frames[::4], axis=0))
+    optimizer = OptimizerConfig(
+        steps=config.tokenizer_steps,
+        batch_size=32,
+        learning_rate=config.learning_rate[0],
+        weight_decay=0.0,
+        clip=1.0,
+    )
+
+    def loss() -> Any:
+        batch = torch.from_numpy(frames[rng.integers(len(frames), size=optimizer.batch_size)])
+        return tokenizer.loss(batch, background)
+
+    for _ in Training([tokenizer], optimizer, rng).run(loss):
+        pass
+
+
+def measured(env: GoalVecEnv, policy: ActorCriticPolicy, episodes: int) -> Metrics:
+    """Success of a policy's mean actions, and the share of the distance that is left; the environments are closed."""
+    observations = env.reset()
+    success, gained, finished = np.zeros(env.num_envs, bool), np.zeros(env.num_envs), []
+    while len(finished) < episodes:
+        actions, _ = policy.predict(observations, deterministic=True)
+        observations, _, dones, infos = env.step(actions)
+        assert isinstance(observations, np.ndarray)
+        success |= [bool(info["success"]) for info in infos]
+        gained += [info["reward_goal"] for info in infos]
+        for row in np.flatnonzero(dones):
+            finished.append((success[row], 1.0 - gained[row]))
+            success[row], gained[row] = False, 0.0
+    env.close()
+    chosen = finished[:episodes]
+    return {
+        "success": float(np.mean([won for won, _ in chosen])),
+        "distance_left": float(np.mean([left for _, left in chosen])),
+    }
+
+
+def world_of(task: str) -> str:
+    """Id of the world that has a task: OGBench's are named "visual-...", all others are Meta-World's."""
+    return OGBENCH if task in TASKS else WORLD
 
 
 def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
     """The worlds, with frames and pictures of goals."""
-    shown: dict[str, Any] = {
-        "observation": "pixels",
-        "goal": "pixels",
-        "render_profile": config.render_profile,
-    }
-    venv = DummyVecEnv([lambda: gym.make(WORLD, task=config.task, **shown) for _ in range(config.envs)])
+    world = world_of(config.task)
+    shown: dict[str, Any] = {"task": config.task, "render_profile": config.render_profile}
+    if world == WORLD:
+        shown |= {"observation": "pixels", "goal": "pixels"}
+    venv = DummyVecEnv([lambda: gym.make(world, **shown) for _ in range(config.envs)])
     venv.seed(seed)
     return venv
 
@@ -262,7 +301,27 @@ def remember(replay: Replay, tokens: np.ndarray, actions: np.ndarray) -> None:
             replay.add(0, action, frame)
 
 
-def _between(ends: tuple[float, float], left: float) -> float:
+def make_agent(env: VecEnv, config: OnlineConfig, between: Callable[[], None], *, inputs: int) -> AlignedPPO:
+    """PPO with the settings that all arms share; its actor sees the first `inputs` numbers of an observation."""
+    return AlignedPPO(
+        AlignmentPolicy,
+        env,
+        between=between,
+        reinforce=config.reinforce,
+        n_steps=config.rollout,
+        batch_size=config.rollout,
+        n_epochs=4,
+        learning_rate=3e-4,
+        gamma=0.98,
+        gae_lambda=0.95,
+        ent_coef=0.0,  # the spread is set
+        policy_kwargs={"actor_inputs": inputs},
+        seed=config.seed,
+        device="cpu",
+    )
+
+
+def between_ends(ends: tuple[float, float], left: float) -> float:
     """From the first number to the second as what is left goes from 1 to 0."""
     return ends[1] + left * (ends[0] - ends[1])
 

@@ -12,17 +12,19 @@ import torch
 from tqdm import tqdm
 
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model
-from latentctx_agents.pvdr.online import WORLD, Online, OnlineConfig
+from latentctx_agents.pvdr.goal_ppo import GoalPpo
+from latentctx_agents.pvdr.online import Online, OnlineConfig, world_of
 from latentctx_agents.results import Measurement, add_results
 from latentctx_agents.runs import RunFolder
 from latentctx_envs.replacing import replacing
 
-FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sample"
+FULL, SCRATCH, SUPERVISED, ONE_SAMPLE, GOAL_PPO = "pvdr", "scratch", "supervised", "one-sample", "goal-ppo"
 METHODS: dict[str, dict[str, Any]] = {
     FULL: {},
     SCRATCH: {"freeze": "none"},  # the same code on a model that has seen no video
     SUPERVISED: {"reinforce": False},  # alignment by supervision alone
     ONE_SAMPLE: {"plans": 1},  # acts on whatever the prior draws; nothing is chosen
+    GOAL_PPO: {},  # no video model: PPO on the tokens of frame and goal, for the same reward of coming nearer
 }
 """What each method changes in the whole one."""
 
@@ -52,7 +54,7 @@ class PvdrGrid:
     """
 
     tasks: tuple[str, ...] = ("reach-v3",)
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = (FULL, SCRATCH, SUPERVISED, ONE_SAMPLE)
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def __post_init__(self) -> None:
@@ -99,7 +101,8 @@ def run_cell(
     if method == SCRATCH:
         torch.manual_seed(seed)
         pretrained = VideoModel(pretrained.config)
-    curve = [{"decisions": float(done), **metrics} for done, metrics in Online(pretrained, online).run()]
+    agent = GoalPpo(pretrained, online) if method == GOAL_PPO else Online(pretrained, online)
+    curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
     place.mkdir(parents=True, exist_ok=True)
     with replacing(file) as fresh:
         fresh.write_text(json.dumps(curve) + "\n")
@@ -120,7 +123,7 @@ def rows_of(
         "budget": config.online.decisions, "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
     }  # fmt: skip
     dataset = "" if method == SCRATCH else str(record["dataset"])
-    facts = {"study": "pvdr", "world": WORLD, "dataset": dataset, "method": method, "seed": seed}
+    facts = {"study": "pvdr", "world": world_of(task), "dataset": dataset, "method": method, "seed": seed}
     for point in curve:
         setting = {**common, "decisions": int(point["decisions"])}
         for name in point.keys() - {"decisions"}:

@@ -50,8 +50,10 @@ def source_of(plan: dict[str, Any]) -> Source:
         from latentctx_datasets.videos.bair import bair_clips as source
     elif name == "meta-world":
         from latentctx_datasets.videos.meta_world import meta_world_clips as source
+    elif name == "play":
+        from latentctx_datasets.videos.play import play_clips as source
     else:
-        raise DatasetError(f"clips come from push, meta-world or bair; got {name!r}.")
+        raise DatasetError(f"clips come from push, play, meta-world or bair; got {name!r}.")
     return source
 
 
