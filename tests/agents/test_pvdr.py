@@ -13,8 +13,9 @@ from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.distance import TokenDistance
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model
+from latentctx_agents.pvdr.goal_ppo import GoalPpo, TokenGoalVecEnv
 from latentctx_agents.pvdr.model import DynamicsModel
-from latentctx_agents.pvdr.online import Online, OnlineConfig, make_envs
+from latentctx_agents.pvdr.online import Online, OnlineConfig, encoded, make_envs, world_of
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
 from latentctx_agents.pvdr.pretrain import VideoTraining, pretrain
@@ -339,6 +340,53 @@ def test_online_training_leaves_the_frozen_posterior_as_it_was(trained):
     blind[:, TINY.width + TINY.latent :] = 0.0
     assert torch.equal(nets.forward_actor(seen), nets.forward_actor(blind))
     assert not torch.equal(nets.forward_critic(seen), nets.forward_critic(blind))
+
+
+def test_supervision_learns_what_its_windows_say(trained):
+    model, _ = load_video_model(trained)
+    replay = Replay(1, context=2, future=3)
+    rng = np.random.default_rng(0)
+    replay.begin(0, rng.integers(0, 32, 64).astype(np.int16))
+    for _ in range(12):
+        replay.add(0, rng.uniform(-1.0, 1.0, 4), rng.integers(0, 32, 64).astype(np.int16))
+    pairs = encoded(model.dynamics, replay, np.random.default_rng(7), 300)
+    rng = np.random.default_rng(7)
+    drawn = [replay.sample(rng, count) for count in (256, 44)]
+    window, actions = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+    with torch.no_grad():
+        latents = model.dynamics.posterior(window)
+        features = model.dynamics.prior.features(window[:, :2])
+    assert torch.equal(pairs.actions, actions)
+    assert torch.allclose(pairs.features, features, atol=1e-6)
+    assert torch.allclose(pairs.latents.mean, latents.mean, atol=1e-6)
+    assert torch.allclose(pairs.latents.std, latents.std, atol=1e-6)
+
+
+def test_the_baseline_without_plans_sees_frames_and_goal(trained):
+    model, _ = load_video_model(trained)
+    env = TokenGoalVecEnv(make_envs(SHORT, 0), model.tokenizer)
+    first = env.reset()
+    assert first.shape == (1, 3 * 64 * TINY.tokenizer.code_dim)
+    before, now, goal = first.reshape(3, -1)
+    assert np.array_equal(before, now) and not np.array_equal(now, goal)
+    observation, rewards, _, infos = env.step(np.ones((1, 4)))
+    after = observation.reshape(3, -1)
+    assert np.array_equal(after[0], now) and np.array_equal(after[2], goal)
+    assert rewards[0] == pytest.approx(infos[0]["reward_goal"])
+    env.close()
+    curve = list(GoalPpo(model, SHORT).run())
+    assert [done for done, _ in curve] == [0, 8]
+    assert {"success", "distance_left"} <= curve[-1][1].keys()
+
+
+@pytest.mark.slow
+def test_the_method_acts_in_the_second_simulator(trained):
+    pytest.importorskip("ogbench")
+    model, _ = load_video_model(trained)
+    config = dataclasses.replace(SHORT, task="visual-cube-single")
+    curve = list(Online(model, config).run())
+    assert world_of(config.task) == "LatentCtx-OGBench-v0"
+    assert [done for done, _ in curve] == [0, 8]
 
 
 def test_the_study_runs_its_cells_once(trained, tmp_path, monkeypatch):
