@@ -20,6 +20,7 @@ CLAIMS: dict[str, dict[str, str]] = {
     "data": {"sampling": "data.py"},
     "encode": {"wrappers": "encode.py"},
     "world_model": {"update": "world_model.py"},
+    "planning": {"decision": "planning.py"},
 }
 PACKAGES = (
     "mujoco",

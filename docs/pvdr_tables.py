@@ -1,6 +1,7 @@
 """The tables of the study of PVDR, from agents/results/pvdr; `docs/tables.py` writes them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,62 +24,65 @@ METHODS = {
     "scratch": "without videos",
     "supervised": "without reinforcement",
     "one-sample": "one draw, nothing chosen",
+    "goal-ppo": "PPO without plans",
 }
 
 
 def judged_table() -> str:
-    """What the video models foretell of held-out clips."""
+    """What the video models foretell of held-out clips, a column for each set of videos and seed."""
     rows = read_results([RESULTS / "judged.csv"])
-    seeds = sorted({row["seed"] for row in rows})
-    lines = ["| | " + " | ".join(f"seed {seed}" for seed in seeds) + " |", "|" + "---|" * (1 + len(seeds))]
+    columns = dict.fromkeys((row["dataset"], row["seed"]) for row in rows)
+    head = " | ".join(f"{dataset}, seed {seed}" for dataset, seed in columns)
+    lines = [f"| | {head} |", "|" + "---|" * (1 + len(columns))]
     for metric, label in JUDGED.items():
-        cells = [
-            f"{row['value']:.2f}"
-            for seed in seeds
-            for row in rows
-            if row["metric"] == metric and row["seed"] == seed
-        ]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-    first = rows[0]
-    setting = first["setting"]
+        found = {(r["dataset"], r["seed"]): f"{r['value']:.2f}" for r in rows if r["metric"] == metric}
+        lines.append(f"| {label} | {' | '.join(found.get(column, '') for column in columns)} |")
+    setting = rows[0]["setting"]
     facts = f"{setting['windows']} windows of held-out clips, {setting['samples']} draws each; {setting['steps']} steps"
-    return "\n".join([*lines, "", f"{facts}; {first['hardware']}; commit {first['commit']}."])
+    return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
 
 
 def online_table() -> str:
     """Success and what is left of the way, at the beginning and at the end of each method's training."""
     rows = read_results([RESULTS / "online.csv"])
-    budget = max(row["setting"]["decisions"] for row in rows if "decisions" in row["setting"])
-    head = [
+    head = (
         "task",
         "method",
+        "videos",
+        "decisions",
         "success before",
         "success after",
         "way left before",
         "way left after",
         "seeds",
-    ]
+    )
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for task in sorted({row["setting"]["task"] for row in rows}):
-        for method, label in METHODS.items():
-            cells = []
-            for metric in ("success", "distance_left"):
-                for decisions in (0, budget):
-                    found = [
-                        row["value"]
-                        for row in rows
-                        if row["metric"] == metric
-                        and row["method"] == method
-                        and row["setting"]["task"] == task
-                        and row["setting"]["decisions"] == decisions
-                    ]
-                    if found:
-                        cells.append(f"{np.mean(found):.2f}")
-            seeds = {
-                row["seed"] for row in rows if row["method"] == method and row["setting"]["task"] == task
-            }
-            if len(cells) == 4:
-                lines.append(f"| {task} | {label} | {' | '.join(cells)} | {len(seeds)} |")
-    first = rows[0]
-    facts = f"{budget} decisions after the random ones, {first['setting']['episodes']} episodes an evaluation"
-    return "\n".join([*lines, "", f"{facts}; {first['hardware']}; commit {first['commit']}."])
+    groups = dict.fromkeys(
+        (r["setting"]["task"], r["method"], r["dataset"], r["setting"]["budget"]) for r in rows
+    )
+    order = list(METHODS)
+    for task, method, videos, budget in sorted(groups, key=lambda g: (g[0], g[2], order.index(g[1]))):
+        own = [
+            r
+            for r in rows
+            if (r["setting"]["task"], r["method"], r["dataset"], r["setting"]["budget"])
+            == (task, method, videos, budget)
+        ]
+        last = max(r["setting"].get("decisions", 0) for r in own)
+        cells = [
+            f"{np.mean([r['value'] for r in own if r['metric'] == metric and r['setting'].get('decisions') == decisions]):.2f}"
+            for metric in ("success", "distance_left")
+            for decisions in (0, last)
+        ]
+        seeds = len({r["seed"] for r in own})
+        lines.append(
+            f"| {task} | {METHODS[method]} | {videos or '-'} | {last:,} | {' | '.join(cells)} | {seeds} |"
+        )
+    facts = f"decisions after the random ones, {rows[0]['setting']['episodes']} episodes an evaluation"
+    return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+
+
+def _origin(rows: list[dict[str, Any]]) -> str:
+    """Hardware and commits of rows."""
+    commits = ", ".join(dict.fromkeys(row["commit"] for row in rows))
+    return f"{rows[0]['hardware']}; commit {commits}"

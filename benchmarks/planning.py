@@ -1,0 +1,93 @@
+"""What a decision of PVDR's planner costs on one core: drawing latents, foretelling with each, choosing.
+
+The peer of the first comparison writes the choice of tokens as one would: all logits, the kept token's raised, torch's
+largest. That of the second plans for one environment after another. Same weights, same draws, same plans. The weights
+are random: a plan's cost does not depend on them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from harness import as_json, compare, run
+
+from latentctx_agents.pvdr.distance import TokenDistance
+from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.planning import Planner
+from latentctx_envs.encoders.dynamics.config import DynamicsConfig
+
+PLANS = 32
+ENVS = 4
+
+
+def results() -> dict[str, Any]:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = VideoModel(DynamicsConfig()).eval()
+    frames = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)
+    distance = TokenDistance(model.tokenizer, frames)
+    context = torch.randint(0, 512, (ENVS, model.config.context, 64))
+    goal, scale = torch.randint(0, 512, (ENVS, 64)), torch.ones(ENVS, 2)
+
+    def planning(rows: slice) -> Callable[[], int]:
+        planner = Planner(model.dynamics, distance, count=PLANS, rng=np.random.default_rng(0))
+
+        def arm() -> int:
+            planner.plan(context[rows], goal[rows], scale[rows])
+            return len(context[rows])
+
+        return arm
+
+    def one_by_one() -> int:
+        return sum(arm() for arm in alone)
+
+    alone = [planning(slice(row, row + 1)) for row in range(ENVS)]
+    plain = PlainPlanner(model.dynamics, distance, count=PLANS, rng=np.random.default_rng(0))
+
+    def written_out() -> int:
+        plain.plan(context[:1], goal[:1], scale[:1])
+        return 1
+
+    return as_json(
+        {
+            "tokens": compare(
+                f"{PLANS} plans, one environment",
+                {"logits": written_out, "ours": alone[0]},
+                peer="logits",
+                unit="decision",
+                targets={"ours": 1.0},
+                seconds=1.0,
+            ),
+            "batch": compare(
+                f"{PLANS} plans each, {ENVS} environments",
+                {"one by one": one_by_one, "one batch": planning(slice(None))},
+                peer="one by one",
+                unit="decision",
+                seconds=1.0,
+            ),
+        }
+    )
+
+
+class PlainPlanner(Planner):
+    """Tokens from all logits."""
+
+    @torch.inference_mode()
+    def plan(self, context: torch.Tensor, goal: torch.Tensor, scale: torch.Tensor) -> Any:
+        """As `Planner.plan`."""
+        prior, decoder = self.model.prior, self.model.decoder
+        assert prior is not None
+        noise = torch.from_numpy(self._rng.standard_normal((len(context), self.count, 16), dtype=np.float32))
+        found = prior(context)
+        latents = found.mean[:, None] + found.std[:, None] * noise
+        repeated = context.repeat_interleave(self.count, dim=0)
+        futures = decoder(repeated, latents.flatten(0, 1)).argmax(dim=-1).unflatten(0, (-1, self.count))
+        least = self.distance(futures, goal[:, None, None], scale[:, None, None]).amin(dim=-1)
+        best = least.argmin(dim=1)
+        rows = torch.arange(len(context))
+        return latents[rows, best], futures[rows, best], least[rows, best]
+
+
+if __name__ == "__main__":
+    run(__doc__ or "", results)
