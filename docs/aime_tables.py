@@ -72,21 +72,20 @@ def paper_share(body: str, known: str, task: str, method: str, observed: str) ->
     return found[3 * (method == "aime") + list(SETTINGS).index(observed)]
 
 
-def aime_table(body: str, observed: str, *, noisy: bool) -> str:
+def aime_table(body: str, file: str, observed: str) -> str:
     """Returns as shares of the noiseless expert's, every experience and task, the paper's in brackets.
 
     Args:
         body: "walker" or "cheetah".
+        file: name of the CSV, of one preset.
         observed: the setting.
-        noisy: the cells whose data have noisy actions, or those whose data have none.
     """
     rows = [
         row
-        for row in read_results(sorted((RESULTS / body).glob("*.csv")))
-        if row["metric"] == "expert_share"
-        and row["setting"]["observed"] == observed
-        and row["setting"].get("noisy", False) == noisy  # rows older than the choice have none
+        for row in read_results([RESULTS / body / file])
+        if row["metric"] == "expert_share" and row["setting"]["observed"] == observed
     ]
+    noisy = rows[0]["setting"].get("noisy", False)  # rows older than the choice have none
     named = sorted(LABELS, key=lambda name: name == "behavior_cloning")  # told the actions: stands last
     methods = [name for name in named if any(row["method"] == name for row in rows)]
     pairs = dict.fromkeys(
@@ -105,7 +104,9 @@ def aime_table(body: str, observed: str, *, noisy: bool) -> str:
     seeds = len({row["seed"] for row in rows})
     shown = f"{first['setting']['demos']} demonstrations{' with noisy actions' * noisy}"
     facts = f"[% of the return of the expert, which has no noise; paper's of its experts'] {shown}"
-    counts = f"{first['setting']['episodes']} episodes, {seeds} seed{'s' * (seeds > 1)}, preset {first['setting']['preset']}"
+    preset = first["setting"]["preset"]
+    settings = "the settings that the CSV's command names" if preset == "custom" else f"preset {preset}"
+    counts = f"{first['setting']['episodes']} episodes, {seeds} seed{'s' * (seeds > 1)}, {settings}"
     return "\n".join([*lines, "", f"{facts}, {counts}; {first['hardware']}; commit {first['commit']}."])
 
 

@@ -244,8 +244,13 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "study-features": (lambda: study_tables.features_table("point-mass"), [STUDY_PAGE]),
     "pvdr-judged": (pvdr_tables.judged_table, [PVDR_PAGE]),
     "pvdr-online": (pvdr_tables.online_table, [PVDR_PAGE]),
-    "aime-walker": (lambda: aime_tables.aime_table("walker", "position", noisy=True), [AIME_PAGE]),
-    "aime-walker-noiseless": (lambda: aime_tables.aime_table("walker", "position", noisy=False), [AIME_PAGE]),
+    "aime-walker": (lambda: aime_tables.aime_table("walker", "noisy.csv", "position"), [AIME_PAGE]),
+    "aime-walker-mdp": (lambda: aime_tables.aime_table("walker", "long.csv", "state"), [AIME_PAGE]),
+    "aime-walker-long": (lambda: aime_tables.aime_table("walker", "long.csv", "position"), [AIME_PAGE]),
+    "aime-walker-noiseless": (
+        lambda: aime_tables.aime_table("walker", "quick.csv", "position"),
+        [AIME_PAGE],
+    ),
     **theory_tables.TABLES,
 }
 

@@ -19,6 +19,7 @@ from latentctx_agents.pvdr.online import Online, OnlineConfig, encoded, make_env
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
 from latentctx_agents.pvdr.pretrain import VideoTraining, pretrain
+from latentctx_agents.pvdr.reading import reading_of
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.results import read_results
 from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
@@ -272,7 +273,7 @@ def planned(trained):
     venv = make_envs(SHORT, 0)
     distance = TokenDistance(model.tokenizer, np.array(venv.reset()["observation"]))
     planner = Planner(model.dynamics, distance, count=2, rng=np.random.default_rng(0))
-    env = PlanningVecEnv(venv, model, planner, RewardConfig(plan=0.0))
+    env = PlanningVecEnv(venv, model, planner, reading_of(model, "latent"), RewardConfig(plan=0.0))
     yield env
     env.close()
 
@@ -318,14 +319,15 @@ def test_worlds_without_pictures_are_refused(trained):
     venv = make_vec_env("LatentCtx-PointMass-v0")
     planner = Planner(model.dynamics, Nearest(), count=2, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="goal='pixels'"):
-        PlanningVecEnv(venv, model, planner)
+        PlanningVecEnv(venv, model, planner, reading_of(model, "plan"))
     venv.close()
 
 
-def test_online_training_leaves_the_frozen_posterior_as_it_was(trained):
+@pytest.mark.parametrize("reads", ["plan", "latent"])
+def test_online_training_leaves_the_frozen_posterior_as_it_was(trained, reads):
     model, _ = load_video_model(trained)
     before = {name: tensor.clone() for name, tensor in model.dynamics.state_dict().items()}
-    online = Online(model, SHORT)
+    online = Online(model, dataclasses.replace(SHORT, reads=reads))
     curve = list(online.run())
     assert [done for done, _ in curve] == [0, 8]
     assert {"success", "distance_left", "alignment", "cross_entropy"} <= curve[-1][1].keys()
@@ -333,33 +335,50 @@ def test_online_training_leaves_the_frozen_posterior_as_it_was(trained):
     posterior = {name for name in moved if name.startswith("posterior.")}
     assert posterior == {"posterior.head.last.weight", "posterior.head.last.bias"}
     assert any(name.startswith("decoder.") for name in moved)
-    nets = online._policy.mlp_extractor
-    assert [p.shape for p in nets.actor.parameters()][3:] == [p.shape for p in nets.critic.parameters()][3:]
-    seen = torch.randn(3, TINY.width + TINY.latent + TINY.future)
+    nets, size = online._policy.mlp_extractor, online._reading.size
+    shapes = [[p.shape for p in side.parameters()] for side in (nets.actor, nets.critic)]
+    differing = [pair for pair in zip(*shapes, strict=True) if pair[0] != pair[1]]
+    assert all(more[-1] - less[-1] == TINY.future for less, more in differing)  # the distances, nothing else
+    assert len(differing) == (1 if reads == "plan" else 3)
+    seen = torch.randn(3, size + TINY.future)
     blind = seen.clone()
-    blind[:, TINY.width + TINY.latent :] = 0.0
+    blind[:, size:] = 0.0
     assert torch.equal(nets.forward_actor(seen), nets.forward_actor(blind))
     assert not torch.equal(nets.forward_critic(seen), nets.forward_critic(blind))
 
 
-def test_supervision_learns_what_its_windows_say(trained):
-    model, _ = load_video_model(trained)
-    replay = Replay(1, context=2, future=3)
-    rng = np.random.default_rng(0)
+@pytest.fixture
+def acted():
+    """A replay of one episode of random tokens and actions."""
+    rng, replay = np.random.default_rng(0), Replay(1, context=2, future=3)
     replay.begin(0, rng.integers(0, 32, 64).astype(np.int16))
     for _ in range(12):
         replay.add(0, rng.uniform(-1.0, 1.0, 4), rng.integers(0, 32, 64).astype(np.int16))
-    pairs = encoded(model.dynamics, replay, np.random.default_rng(7), 300)
-    rng = np.random.default_rng(7)
-    drawn = [replay.sample(rng, count) for count in (256, 44)]
-    window, actions = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+    return replay
+
+
+@pytest.mark.parametrize("reads", ["plan", "latent"])
+def test_supervision_reads_windows_as_acting_reads_plans(trained, acted, reads):
+    model, _ = load_video_model(trained)
+    reading = reading_of(model, reads)
+    torch.manual_seed(5)
+    inputs, actions = encoded(reading, acted, np.random.default_rng(7), 40)
+    window, wanted = acted.sample(np.random.default_rng(7), 40)
+    assert torch.equal(actions, wanted) and inputs.shape == (40, reading.size)
+    torch.manual_seed(5)
     with torch.no_grad():
-        latents = model.dynamics.posterior(window)
-        features = model.dynamics.prior.features(window[:, :2])
-    assert torch.equal(pairs.actions, actions)
-    assert torch.allclose(pairs.features, features, atol=1e-6)
-    assert torch.allclose(pairs.latents.mean, latents.mean, atol=1e-6)
-    assert torch.allclose(pairs.latents.std, latents.std, atol=1e-6)
+        posterior = model.dynamics.posterior(window)
+        latent = posterior.sample(torch.randn_like(posterior.mean))
+        future = model.dynamics.plans(window[:, :2], latent)
+        assert torch.allclose(inputs, reading.of_plan(window[:, :2], latent, future), atol=1e-6)
+        if reads == "latent":
+            assert torch.equal(inputs[:, -TINY.latent :], latent)
+            return
+        codes = model.tokenizer.encoder.codebook
+        planes = inputs.view(40, 2, TINY.tokenizer.code_dim, 8, 8) * codes.std(0)[:, None, None]
+        planes = planes + codes.mean(0)[:, None, None]
+        assert torch.allclose(planes[3, 0, :, 2, 5], codes[window[3, 1, 2 * 8 + 5]], atol=1e-5)
+        assert torch.allclose(planes[3, 1, :, 2, 5], codes[future[3, -1, 2 * 8 + 5]], atol=1e-5)
 
 
 def test_the_baseline_without_plans_sees_frames_and_goal(trained):
@@ -367,7 +386,7 @@ def test_the_baseline_without_plans_sees_frames_and_goal(trained):
     env = TokenGoalVecEnv(make_envs(SHORT, 0), model.tokenizer)
     first = env.reset()
     assert first.shape == (1, 3 * 64 * TINY.tokenizer.code_dim)
-    before, now, goal = first.reshape(3, -1)
+    before, now, goal = first.reshape(3, -1)  # planes of each picture
     assert np.array_equal(before, now) and not np.array_equal(now, goal)
     observation, rewards, _, infos = env.step(np.ones((1, 4)))
     after = observation.reshape(3, -1)

@@ -29,7 +29,7 @@ SEEN = 3  # pictures: the frame before, the frame, the goal
 
 
 class TokenGoalVecEnv(GoalVecEnv):
-    """Observations float32 (3 * 64 * c): codebook vectors of the last two frames and of the goal; reward r_goal.
+    """Observations float32 (3 c * 64): codebook vectors of the last two frames and of the goal, as planes; reward r_goal.
 
     Args:
         venv: worlds whose observations are a Dict of frames "observation" and "desired_goal".
@@ -60,7 +60,7 @@ class TokenGoalVecEnv(GoalVecEnv):
     def _of(self, frames: np.ndarray) -> np.ndarray:
         tokens = torch.from_numpy(tokenize(self._tokenizer, frames).astype(np.int64))
         with torch.inference_mode():
-            return self._tokenizer.encoder.vectors(tokens).flatten(1).numpy()
+            return self._tokenizer.encoder.vectors(tokens).movedim(-1, 1).flatten(1).numpy()
 
 
 class GoalPpo:
@@ -93,7 +93,8 @@ class GoalPpo:
             return agent.policy
 
         assert env.observation_space.shape is not None
-        agent = make_agent(env, config, between, inputs=env.observation_space.shape[0])
+        planes = SEEN * self._tokenizer.config.code_dim
+        agent = make_agent(env, config, between, inputs=env.observation_space.shape[0], planes=planes)
         policy().set_spread(config.spread[0])
         before = frames.shape[0] * (frames.shape[1] - 1)
         yield 0, {**self._evaluate(policy()), "random_decisions": float(before)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -17,13 +17,12 @@ from latentctx_agents.pvdr.distance import TokenDistance
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.goal_venv import GoalVecEnv
-from latentctx_agents.pvdr.model import DynamicsModel, split
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
+from latentctx_agents.pvdr.reading import Reading, Reads, reading_of
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.pvdr.tokens import tokenize
-from latentctx_envs.encoders.latent.gaussian import Normal
 from latentctx_envs.ogbench.context import TASKS
 from latentctx_envs.rendering import RenderProfile
 
@@ -52,6 +51,7 @@ class OnlineConfig:
     plans: int = 16  # latents that are drawn for each decision; 1 acts on whatever the prior draws
     astray: float = 0.1  # share of decisions in training that keep a random latent
     spread: tuple[float, float] = (0.3, 0.1)  # of actions in training, at first and at last
+    reads: Reads = "plan"  # what the alignment module sees: the frames that a plan leads from and to, or z
     freeze: Literal["last_layer", "none", "all"] = "last_layer"  # what of the posterior stays as pretrained
     reinforce: bool = True  # align by reinforcement as well, not by supervision alone
     rewards: RewardConfig = field(default_factory=RewardConfig)
@@ -115,11 +115,12 @@ class Online:
         config = self.config
         frames, actions = random_episodes(self._venv, config, self._rng)
         adapt_tokenizer(self.model.tokenizer, frames.reshape(-1, *frames.shape[-3:]), config, self._rng)
+        self._reading = reading_of(self.model, config.reads)
         distance = TokenDistance(self.model.tokenizer, frames[:, ::4].reshape(-1, *frames.shape[-3:]))
         planner = Planner(
             self.model.dynamics, distance, count=config.plans, rng=self._rng, random=config.astray
         )
-        env = PlanningVecEnv(self._venv, self.model, planner, config.rewards)
+        env = PlanningVecEnv(self._venv, self.model, planner, self._reading, config.rewards)
         remember(env.replay, tokenize(self.model.tokenizer, frames), actions)
         agent = self._agent(env)
         first = self._learn(env.replay, *config.first_steps, weight=config.supervision[0])
@@ -142,7 +143,8 @@ class Online:
             weight = between_ends(config.supervision, left)
             self._sums = self._learn(env.replay, *config.steps, weight=weight)
 
-        agent = make_agent(env, config, between, inputs=env.actor_inputs)
+        planes = 2 * self.model.config.tokenizer.code_dim if config.reads == "plan" else 0
+        agent = make_agent(env, config, between, inputs=self._reading.size, planes=planes)
         assert isinstance(agent.policy, AlignmentPolicy)
         self._policy = agent.policy
         self._policy.set_spread(config.spread[0])
@@ -164,15 +166,16 @@ class Online:
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
         model.eval()
-        pairs = encoded(model, replay, self._rng, min(config.pairs, supervised * config.batch_size[1]))
+        inputs, actions = encoded(
+            self._reading, replay, self._rng, min(config.pairs, supervised * config.batch_size[1])
+        )
+        self._policy.train()
         for _ in range(supervised):
-            rows = torch.from_numpy(self._rng.integers(len(pairs.actions), size=config.batch_size[1]))
-            latents = pairs.latents.mean[rows] + pairs.latents.std[rows] * torch.randn(
-                len(rows), pairs.latents.mean.shape[1]
-            )
-            loss = alignment_loss(self._policy, pairs.features[rows], latents, pairs.actions[rows])
+            rows = torch.from_numpy(self._rng.integers(len(actions), size=config.batch_size[1]))
+            loss = alignment_loss(self._policy, inputs[rows], actions[rows])
             self._supervision.step(weight * loss)
             sums.setdefault("alignment", []).append(loss.item())
+        self._policy.eval()
         return {name: float(np.mean(values)) for name, values in sums.items()}
 
     def _evaluate(self, distance: TokenDistance) -> Metrics:
@@ -180,29 +183,20 @@ class Online:
         config = self.config
         rng = np.random.default_rng(EVALUATION_SEED + config.seed)
         planner = Planner(self.model.dynamics, distance, count=config.plans, rng=rng)
-        env = PlanningVecEnv(make_envs(config, EVALUATION_SEED), self.model, planner, config.rewards)
+        venv = make_envs(config, EVALUATION_SEED)
+        env = PlanningVecEnv(venv, self.model, planner, self._reading, config.rewards)
         return measured(env, self._policy, config.episodes)
 
 
-class Pairs(NamedTuple):
-    """What supervision learns from: k contexts, what followed them, and what was done."""
-
-    features: Tensor  # (k, d) of the contexts
-    latents: Normal  # (k, z), the posterior's
-    actions: Tensor  # (k, a)
-
-
 @torch.no_grad()
-def encoded(model: DynamicsModel, replay: Replay, rng: np.random.Generator, count: int) -> Pairs:
-    """Pairs of `count` windows of a replay; the model stands still while the module learns, so each is encoded once."""
-    assert model.prior is not None and model.posterior is not None
-    found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-    for start in range(0, count, ENCODED):
-        window, actions = replay.sample(rng, min(ENCODED, count - start))
-        latents = model.posterior(window)
-        found.append((model.prior.features(split(window, model.config)[0]), *latents, actions))
-    features, mean, std, actions = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return Pairs(features, Normal(mean, std), actions)
+def encoded(reading: Reading, replay: Replay, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """What is read of `count` windows of a replay, (count, r), and the actions (count, a) after their contexts.
+
+    The model stands still while the module learns, so that each window is encoded once.
+    """
+    sizes = [min(ENCODED, count - start) for start in range(0, count, ENCODED)]
+    drawn = [replay.sample(rng, size) for size in sizes]
+    return torch.cat([reading.of_window(window) for window, _ in drawn]), torch.cat([a for _, a in drawn])
 
 
 def adapt_tokenizer(
@@ -301,8 +295,13 @@ def remember(replay: Replay, tokens: np.ndarray, actions: np.ndarray) -> None:
             replay.add(0, action, frame)
 
 
-def make_agent(env: VecEnv, config: OnlineConfig, between: Callable[[], None], *, inputs: int) -> AlignedPPO:
-    """PPO with the settings that all arms share; its actor sees the first `inputs` numbers of an observation."""
+def make_agent(
+    env: VecEnv, config: OnlineConfig, between: Callable[[], None], *, inputs: int, planes: int
+) -> AlignedPPO:
+    """PPO with the settings that all arms share.
+
+    Its actor sees the first `inputs` numbers of an observation, `planes` of 8 x 8 tokens if that is not 0.
+    """
     return AlignedPPO(
         AlignmentPolicy,
         env,
@@ -315,7 +314,7 @@ def make_agent(env: VecEnv, config: OnlineConfig, between: Callable[[], None], *
         gamma=0.98,
         gae_lambda=0.95,
         ent_coef=0.0,  # the spread is set
-        policy_kwargs={"actor_inputs": inputs},
+        policy_kwargs={"actor_inputs": inputs, "planes": planes},
         seed=config.seed,
         device="cpu",
     )

@@ -13,6 +13,7 @@ from latentctx_agents.pvdr.distance import Plan
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.goal_venv import LEAST, GoalVecEnv
 from latentctx_agents.pvdr.planning import Planner
+from latentctx_agents.pvdr.reading import Reading
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokens import tokenize
 
@@ -37,7 +38,7 @@ class RewardConfig:
 
 
 class PlanningVecEnv(GoalVecEnv):
-    """Observations float32 (h, z, n distances): the context's features, the chosen latent, and where the goal is.
+    """Observations float32 (r + n): what is read of the chosen plan, and how far each of its frames is from the goal.
 
         r_plan = -d(o', planned o') / (what one step goes on average), clipped to [-1, 0]
         r_goal = (d(o, g) - d(o', g)) / d(o_0, g), which telescopes: no loop can farm it
@@ -48,6 +49,7 @@ class PlanningVecEnv(GoalVecEnv):
         venv: worlds whose observations are a Dict of frames "observation" and "desired_goal".
         model: tokenizer and dynamics; what they learn meanwhile is used from the next step on.
         planner: chooses the latents.
+        reading: what of a plan is observed.
         rewards: weights.
 
     Raises:
@@ -55,13 +57,17 @@ class PlanningVecEnv(GoalVecEnv):
     """
 
     def __init__(
-        self, venv: VecEnv, model: VideoModel, planner: Planner, rewards: RewardConfig | None = None
+        self,
+        venv: VecEnv,
+        model: VideoModel,
+        planner: Planner,
+        reading: Reading,
+        rewards: RewardConfig | None = None,
     ) -> None:
-        self._model, self._planner = model, planner
+        self._model, self._planner, self._reading = model, planner, reading
         self._rewards = RewardConfig() if rewards is None else rewards
         sizes = model.config
-        self.actor_inputs = sizes.width + sizes.latent
-        super().__init__(venv, spaces.Box(-np.inf, np.inf, (self.actor_inputs + sizes.future,), np.float32))
+        super().__init__(venv, spaces.Box(-np.inf, np.inf, (reading.size + sizes.future,), np.float32))
         count = venv.num_envs
         self.replay = Replay(count, sizes.context, sizes.future)
         self._context = torch.zeros(count, sizes.context, 64, dtype=torch.int64)
@@ -93,13 +99,11 @@ class PlanningVecEnv(GoalVecEnv):
     def observe(self) -> np.ndarray:
         """Plan, and show the plan."""
         plan = self._planner.plan(self._context, self._goal, self._scale)
-        prior = self._model.dynamics.prior
-        assert prior is not None
         with torch.inference_mode():
-            features = prior.features(self._context)
+            read = self._reading.of_plan(self._context, plan.latent, plan.future)
             left = self._planner.distance(plan.future, self._goal[:, None], self._scale[:, None])
         self._plan = plan
-        return torch.cat([features, plan.latent, left], dim=1).numpy()
+        return torch.cat([read, left], dim=1).numpy()
 
     def _tokens(self, frames: np.ndarray) -> Tensor:
         return torch.from_numpy(tokenize(self._model.tokenizer, frames).astype(np.int64))

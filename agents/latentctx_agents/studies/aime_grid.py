@@ -61,9 +61,9 @@ class AimeStudyConfig:
 
     @property
     def preset(self) -> str:
-        """Name of these settings in the results: "quick", "paper" or "custom"."""
+        """Name of these settings in the results: "quick", "long", "paper" or "custom"."""
         names = [name for name, (_, config) in PRESETS.items() if config == self]
-        return "custom" if not names else "paper" if names[0].endswith("-paper") else "quick"
+        return "custom" if not names else names[0].removeprefix(self.body).removeprefix("-") or "quick"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +141,14 @@ def _study(
     )
 
 
+_LONG: dict[str, object] = {
+    "imitation": dataclasses.replace(
+        imitate.QUICK, optimizer=dataclasses.replace(imitate.QUICK.optimizer, schedule="cosine")
+    ),
+}
+_LONG_MODEL = dataclasses.replace(
+    train.QUICK, optimizer=dataclasses.replace(train.QUICK.optimizer, steps=30_000, schedule="cosine")
+)
 _PAPER: dict[str, object] = {"imitation": imitate.PAPER, "baselines": baselines.PAPER}
 
 PRESETS: dict[str, tuple[str, AimeStudyConfig]] = {
@@ -151,6 +159,14 @@ PRESETS: dict[str, tuple[str, AimeStudyConfig]] = {
     "cheetah": (
         "a small world model, 10,000 and 5,000 steps: minutes a cell on a core",
         AimeStudyConfig(body="cheetah"),
+    ),
+    "walker-long": (
+        "30,000 steps of the same model, rates that fall to zero: half an hour a model on a core",
+        _study("walker", worlds.QUICK, _LONG_MODEL, **_LONG),
+    ),
+    "cheetah-long": (
+        "30,000 steps of the same model, rates that fall to zero: half an hour a model on a core",
+        _study("cheetah", worlds.QUICK, _LONG_MODEL, **_LONG),
     ),
     "walker-paper": (
         "the paper's sizes, for a GPU",
