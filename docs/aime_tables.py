@@ -123,3 +123,37 @@ def _cell(
     paper = paper_share(body, known, task, method, observed)
     beside = "" if paper is None else f" ({paper:.0f})"
     return f"{100 * np.mean(found):.0f}{beside}"
+
+
+def online_table(body: str) -> str:
+    """Returns before and after learning online, with the surrogate reward and without it, over seeds."""
+    rows = read_results(sorted((RESULTS / f"{body}_online").glob("*.csv")))
+    lines = ["| shown | w | before | after | seeds |", "|---|---|---|---|---|"]
+    groups = dict.fromkeys((row["setting"]["task"], row["setting"]["surrogate_weight"]) for row in rows)
+    for task, weight in sorted(groups, key=lambda group: (group[0], -group[1])):
+        cells, seeds = [], set()
+        for method in ("aime", "aime_online"):
+            own = [
+                row
+                for row in rows
+                if (row["setting"]["task"], row["setting"]["surrogate_weight"]) == (task, weight)
+                and row["method"] == method
+            ]
+            seeds |= {row["seed"] for row in own}
+            values = {
+                metric: [r["value"] for r in own if r["metric"] == metric]
+                for metric in ("return", "shown_share")
+            }
+            each = " / ".join(f"{value:.0f}" for value in values["return"])
+            cells.append(f"{each}, {100 * np.mean(values['shown_share']):.0f} %")
+        lines.append(f"| {task} | {weight:g} | {' | '.join(cells)} | {len(seeds)} |")
+    setting = next(row["setting"] for row in rows if row["method"] == "aime_online")
+    collected = setting["rounds"] * setting["episodes_a_round"]
+    facts = f"returns of each seed, mean share of the shown episodes' return; {collected} episodes collected, {setting['rounds'] * setting['updates']:,} updates"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{facts}, {setting['episodes']} episodes a measurement; {rows[0]['hardware']}; commit {rows[0]['commit']}.",
+        ]
+    )
