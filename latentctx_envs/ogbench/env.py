@@ -3,23 +3,21 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from latentctx_envs.episode import check_action, check_options
-from latentctx_envs.goal_images import image_distance
 from latentctx_envs.ogbench.context import GOALS, OGBenchContext, check_goal, check_task
 from latentctx_envs.ogbench.simulator import Simulator
 from latentctx_envs.ogbench.upstream import ACTIONS, check_installed
+from latentctx_envs.picture_goal_env import PictureGoalEnv
 from latentctx_envs.rendering import RenderProfile
 from latentctx_envs.settings import Settings
 
-KEYS = ("observation", "achieved_goal", "desired_goal")
 SEEDS = 2**31  # how many the simulator is given
 
 
-class OGBenchEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
+class OGBenchEnv(PictureGoalEnv):
     """One world of OGBench with a UR5e arm at a table, as a goal environment in the form that HER reads.
 
     A second-simulator transfer test, a stand-in for RLBench; not RLBench, numbers not comparable.
@@ -66,19 +64,12 @@ class OGBenchEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         if goal is not None:
             check_goal(goal)
         self._settings = Settings(image_size=image_size, render_profile=render_profile)
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode must be None or 'rgb_array'; got {render_mode!r}.")
+        super().__init__(self._settings.frame_shape, terminates=terminate_on_success, render_mode=render_mode)
         check_installed()
         self._task, self._goal = task, goal
-        self._terminates = terminate_on_success
-        self.render_mode = render_mode
-        shape = self._settings.frame_shape
-        self.observation_space = spaces.Dict({key: spaces.Box(0, 255, shape, np.uint8) for key in KEYS})
         self.action_space = spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
         self._simulator: Simulator | None = None
         self._context: OGBenchContext | None = None
-        self._frames: tuple[np.ndarray, np.ndarray] | None = None  # seen now, and desired
-        self._success = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -116,29 +107,7 @@ class OGBenchEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         clipped = np.clip(check_action(action, (ACTIONS,)), -1.0, 1.0)
         frame, self._success = self._simulator.move(clipped)
         self._frames = frame, self._frames[1]
-        observation, info = self._observe(), self._info()
-        reward = self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info)
-        return observation, float(reward), self._success and self._terminates, False, info
-
-    def compute_reward(
-        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None
-    ) -> np.ndarray:
-        """Minus `image_distance`: the reward of reaching one picture where another was desired.
-
-        Args:
-            achieved_goal: uint8 (h, w, 3), or of n steps (n, h, w, 3); or with the channels first, (n, 3, h, w), as
-                Stable-Baselines3 keeps pictures in its replay buffers.
-            desired_goal: of the same shape.
-            info: not read.
-
-        Returns:
-            float64, () or (n,), from -1 to 0.
-        """
-        return -image_distance(achieved_goal, desired_goal)
-
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """The frame that is observed, uint8 (h, w, 3), or None without a render mode or an episode."""
-        return self._frames[0].copy() if self.render_mode == "rgb_array" and self._frames else None
+        return self._arrived()
 
     def close(self) -> None:
         """Give the world back; calling it twice does no harm, and a reset builds it again."""
@@ -154,15 +123,7 @@ class OGBenchEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             raise ValueError(f"this environment's task is {self._task}; the context's is {pinned.task}.")
         return pinned
 
-    def _observe(self) -> dict[str, np.ndarray]:
-        assert self._frames is not None
-        now, desired = self._frames
-        return dict(zip(KEYS, (now.copy(), now.copy(), desired.copy()), strict=True))
-
-    def _info(self) -> dict[str, Any]:
+    @property
+    def _context_dict(self) -> dict[str, Any]:
         assert self._context is not None
-        return {
-            "success": self._success,
-            "is_success": self._success,
-            "context": self._context.to_dict(),
-        }
+        return self._context.to_dict()

@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from latentctx_envs.episode import check_action
-from latentctx_envs.goal_images import image_distance
+from latentctx_envs.picture_goal_env import PictureGoalEnv
 from latentctx_envs.rlbench.context import RLBenchContext
 from latentctx_envs.rlbench.simulator import CAMERAS, Simulator, task_class
 from latentctx_envs.rlbench.upstream import check_installed
 from latentctx_envs.settings import Settings
 
-KEYS = ("observation", "achieved_goal", "desired_goal")
 
-
-class RLBenchEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
+class RLBenchEnv(PictureGoalEnv):
     """One task of RLBench with a Franka Panda arm, as a goal environment in the form that HER reads.
 
     Observations are a flat Dict of "observation", "achieved_goal" (the same frame again) and "desired_goal": uint8
@@ -63,17 +60,13 @@ class RLBenchEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     ) -> None:
         self._context = RLBenchContext(task, variation)
         self._shape = Settings(image_size=image_size).frame_shape
-        _check(camera, step_size, render_mode)
+        _check(camera, step_size)
+        super().__init__(self._shape, terminates=terminate_on_success, render_mode=render_mode)
         check_installed()
         task_class(task)  # refuses a task that is not there
         self._camera, self._step_size = camera, float(step_size)
-        self._terminates = terminate_on_success
-        self.render_mode = render_mode
-        self.observation_space = spaces.Dict({key: spaces.Box(0, 255, self._shape, np.uint8) for key in KEYS})
         self.action_space = spaces.Box(-1.0, 1.0, (4,), np.float32)
         self._simulator: Simulator | None = None
-        self._frames: tuple[np.ndarray, np.ndarray] | None = None  # seen now, and desired
-        self._success = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -106,29 +99,7 @@ class RLBenchEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         moved = self._simulator.move(clipped[:3] * self._step_size, bool(clipped[3] > 0.0))
         if moved is not None:
             self._frames, self._success = (moved[0], self._frames[1]), moved[1]
-        observation, info = self._observe(), self._info()
-        reward = self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info)
-        return observation, float(reward), self._success and self._terminates, False, info
-
-    def compute_reward(
-        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None
-    ) -> np.ndarray:
-        """Minus `image_distance`: the reward of reaching one picture where another was desired.
-
-        Args:
-            achieved_goal: uint8 (h, w, 3), or of n steps (n, h, w, 3); or with the channels first, (n, 3, h, w), as
-                Stable-Baselines3 keeps pictures in its replay buffers.
-            desired_goal: of the same shape.
-            info: not read.
-
-        Returns:
-            float64, () or (n,), from -1 to 0.
-        """
-        return -image_distance(achieved_goal, desired_goal)
-
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """The frame that is observed, uint8 (h, w, 3), or None without a render mode or an episode."""
-        return self._frames[0].copy() if self.render_mode == "rgb_array" and self._frames else None
+        return self._arrived()
 
     def close(self) -> None:
         """Shut the simulator down; calling it twice does no harm."""
@@ -136,25 +107,15 @@ class RLBenchEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             self._simulator.close()
         self._simulator = self._frames = None
 
-    def _observe(self) -> dict[str, np.ndarray]:
-        assert self._frames is not None
-        now, desired = self._frames
-        return dict(zip(KEYS, (now.copy(), now.copy(), desired.copy()), strict=True))
-
-    def _info(self) -> dict[str, Any]:
-        return {
-            "success": self._success,
-            "is_success": self._success,
-            "context": self._context.to_dict(),
-        }
+    @property
+    def _context_dict(self) -> dict[str, Any]:
+        return self._context.to_dict()
 
 
-def _check(camera: str, step_size: float, render_mode: str | None) -> None:
+def _check(camera: str, step_size: float) -> None:
     """Refuse what RLBench would misunderstand, in words."""
     if camera not in CAMERAS:
         raise ValueError(f"camera must be one of {', '.join(CAMERAS)}; got {camera!r}.")
     number = isinstance(step_size, (int, float)) and not isinstance(step_size, bool)
     if not number or not 0.0 < step_size < float("inf"):
         raise ValueError(f"step_size must be a positive number [m]; got {step_size!r}.")
-    if render_mode not in (None, "rgb_array"):
-        raise ValueError(f"render_mode must be None or 'rgb_array'; got {render_mode!r}.")

@@ -1,14 +1,13 @@
 """`latentctx pvdr`: pretraining on videos, and a look at what was learned; `latentctx study pvdr` acts with it."""
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from latentctx_agents.cli.dispatch import Commands, dispatch
 from latentctx_agents.progress import training_bar
 
 
@@ -18,13 +17,7 @@ def pvdr(words: list[str]) -> None:
     Raises:
         ValueError: there is no such command.
     """
-    if not words or words[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items())
-        print(f"usage: latentctx pvdr COMMAND [options]\n\n{lines}")
-        sys.exit(0)
-    if words[0] not in COMMANDS:
-        raise ValueError(f"no command {words[0]!r}; choose from {', '.join(COMMANDS)}.")
-    COMMANDS[words[0]][0](words[1:])
+    dispatch(words, COMMANDS, "latentctx pvdr", "command")
 
 
 def pretrain(words: list[str]) -> None:
@@ -98,7 +91,7 @@ def judge(words: list[str]) -> None:
     print(f"samples: {picture}")
 
 
-COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
+COMMANDS: Commands = {
     "pretrain": (pretrain, "learn visual dynamics from videos without actions"),
     "judge": (judge, "what a model foretells of clips that it has not seen"),
 }

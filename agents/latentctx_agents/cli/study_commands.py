@@ -1,8 +1,6 @@
 """`latentctx study NAME`: studies whose every cell is resumable and whose result is a CSV."""
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +9,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from latentctx_agents.cli.dispatch import Commands, dispatch
+
 
 def study(words: list[str]) -> None:
     """Dispatch to a study by its name.
@@ -18,13 +18,7 @@ def study(words: list[str]) -> None:
     Raises:
         ValueError: there is no such study.
     """
-    if not words or words[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:<18} {text}" for name, (_, text) in STUDIES.items())
-        print(f"usage: latentctx study NAME [options]\n\n{lines}")
-        sys.exit(0)
-    if words[0] not in STUDIES:
-        raise ValueError(f"no study {words[0]!r}; choose from {', '.join(STUDIES)}.")
-    STUDIES[words[0]][0](words[1:])
+    dispatch(words, STUDIES, "latentctx study", "study")
 
 
 def render_profiles(words: list[str]) -> None:
@@ -290,7 +284,7 @@ def pvdr(words: list[str]) -> None:
     print(f"results: {file}")
 
 
-STUDIES: dict[str, tuple[Callable[[list[str]], None], str]] = {
+STUDIES: Commands = {
     "render-profiles": (render_profiles, "is an encoder as good on frames that are rendered faster?"),
     "floors": (floors, "what random and zero actions earn in the locomotion worlds"),
     "scripted": (scripted, "how often Meta-World's scripted policies succeed, task by task"),

@@ -23,13 +23,13 @@ from latentctx_agents.pvdr.reading import Reading, Reads, reading_of
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_datasets.videos.play import wander
 from latentctx_envs.ogbench.context import TASKS
 from latentctx_envs.rendering import RenderProfile
 
 WORLD, OGBENCH = "LatentCtx-MetaWorldGoal-v0", "LatentCtx-OGBench-v0"
 EVALUATION_SEED = 80_000  # of the first environment
 ENCODED = 256  # windows at once
-CORRELATION = 0.7  # of successive random actions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,8 +272,7 @@ def random_episodes(
         film, moves, action = [seen["observation"]], [], np.zeros(shape, np.float32)
         ended = np.zeros(venv.num_envs, bool)
         while not ended.any():
-            fresh = rng.uniform(-1.0, 1.0, shape).astype(np.float32)
-            action = np.clip(CORRELATION * action + fresh, -1.0, 1.0)
+            action = wander(action, rng)
             seen, _, ended, infos = venv.step(action)
             assert isinstance(seen, dict)
             last = [

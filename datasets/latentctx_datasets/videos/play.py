@@ -89,14 +89,19 @@ def _film(env: gym.Env[Any, Any], rng: np.random.Generator, count: int) -> Clip:
     states, actions, hand = [], [], np.zeros((count, 4), np.float32)
     for time in range(count):
         if time:
-            fresh = rng.uniform(-1.0, 1.0, 4).astype(np.float32)
-            action = np.clip(CORRELATION * action + fresh, -1.0, 1.0)
+            action = wander(action, rng)
             seen, *_, info = env.step(action)
             actions.append(action)
         states.append(world.physics_state())
         hand[time, HAND] = seen[HAND]
     frames = [world.frame(state, info["context"]) for state in states]  # drawing ends the episode
     return Clip(frames=np.stack(frames), actions=np.stack(actions), hand=hand)
+
+
+def wander(action: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random action in [-1, 1] that resembles the one before it; both float32 of any shape."""
+    fresh = rng.uniform(-1.0, 1.0, action.shape).astype(np.float32)
+    return np.clip(CORRELATION * action + fresh, -1.0, 1.0)
 
 
 def _env(task: str, profile: str) -> gym.Env[Any, Any]:
