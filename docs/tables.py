@@ -247,6 +247,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "aime-walker": (lambda: aime_tables.aime_table("walker", "noisy.csv", "position"), [AIME_PAGE]),
     "aime-walker-mdp": (lambda: aime_tables.aime_table("walker", "long.csv", "state"), [AIME_PAGE]),
     "aime-walker-long": (lambda: aime_tables.aime_table("walker", "long.csv", "position"), [AIME_PAGE]),
+    "bench-planning": (lambda: bench_table("planning"), [PVDR_PAGE]),
     "aime-walker-online": (lambda: aime_tables.online_table("walker"), [AIME_PAGE]),
     "aime-walker-noiseless": (
         lambda: aime_tables.aime_table("walker", "quick.csv", "position"),
