@@ -142,8 +142,9 @@ def test_unknown_hub_ids_are_refused_in_words(refuses) -> None:
 def test_every_encoder_of_the_zoo_loads_and_encodes() -> None:
     for name in zoo_names():
         encoder = load_encoder(name)
-        pixels = np.zeros((2, *encoder.input_shape), np.uint8)
-        assert encode(encoder, pixels).shape == (2, encoder.features_dim)
+        kind = np.uint8 if len(encoder.input_shape) == 3 else np.float32  # frames, or vectors of a filter
+        seen = np.zeros((2, *encoder.input_shape), kind)
+        assert encode(encoder, seen).shape == (2, encoder.features_dim)
 
 
 def test_batch_of_one_equals_batch_of_many(tiny_encoder) -> None:
