@@ -12,6 +12,7 @@ from latentctx_agents.aime.inference import imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.aime_online.agent import OnlineAime, Own
 from latentctx_agents.aime_online.surrogate import Discriminator, discriminator_loss, gradient_penalty
+from latentctx_agents.cli.main import main
 from latentctx_agents.dreamer.imagination import imagine, lambda_returns, policy_terms
 from latentctx_agents.world_models.model import Observations
 from latentctx_agents.world_models.windows import Windows
@@ -235,3 +236,12 @@ def test_rewards_are_labelled_anew_by_the_discriminator_after_its_step(monkeypat
     assert not seen[0].requires_grad
     agent.update(own, shown)
     assert not torch.equal(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("command", ["imitate", "aime-online"])
+def test_a_missing_world_model_is_refused_before_a_dataset_is_built(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "data"))
+    with pytest.raises(SystemExit):
+        main([command, "quick", "--world-model", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run")])
+    assert "is no world model" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists() and not (tmp_path / "run").exists()

@@ -51,6 +51,7 @@ def imitate(words: list[str]) -> None:
     from latentctx_agents.aime import imitate as module
     from latentctx_agents.aime.acting import LatentPolicy
     from latentctx_agents.demonstrators import returns_of
+    from latentctx_agents.world_models.folder import load_world_model
 
     @dataclass(frozen=True, kw_only=True)
     class Imitate:
@@ -70,6 +71,7 @@ def imitate(words: list[str]) -> None:
         args=words,
         prog="latentctx imitate",
     )
+    load_world_model(arguments.world_model)  # refused before a dataset is built for it
     prepare(arguments.config.dataset)
     stored = _world_of_frames(arguments.config.dataset)
     torch.set_num_threads(1)
@@ -120,6 +122,7 @@ def aime_online(words: list[str]) -> None:
     from latentctx_agents.aime_online.measure import AFTER, BEFORE, measure, rows_of
     from latentctx_agents.aime_online.train import fine_tune
     from latentctx_agents.results import add_results
+    from latentctx_agents.world_models.folder import load_world_model
 
     @dataclass(frozen=True, kw_only=True)
     class AimeOnline:
@@ -141,6 +144,7 @@ def aime_online(words: list[str]) -> None:
         prog="latentctx aime-online",
     )
     config = arguments.config
+    load_world_model(arguments.world_model)  # refused before a dataset is built for it
     prepare(config.imitation.dataset)
     torch.set_num_threads(1)
     with training_bar(
