@@ -408,6 +408,13 @@ def test_the_method_acts_in_the_second_simulator(trained):
     assert [done for done, _ in curve] == [0, 8]
 
 
+def test_a_run_may_do_without_supervision(trained):
+    model, _ = load_video_model(trained)
+    bare = dataclasses.replace(SHORT, first_steps=(2, 0), steps=(1, 0))
+    curve = list(Online(model, bare).run())
+    assert all("alignment" not in metrics for _, metrics in curve)
+
+
 def test_the_study_runs_its_cells_once(trained, tmp_path, monkeypatch):
     config, grid = PvdrStudyConfig(online=SHORT), PvdrGrid(methods=("supervised",), seeds=(3,))
     file = run_study(config, grid, trained, tmp_path)

@@ -57,6 +57,8 @@ def test_an_interrupted_join_goes_on(
     with refuses("holds no clips", error=DatasetError):
         open_clips(tmp_path / "both")
     monkeypatch.setattr(joining, "_bring", bring)
+    with refuses("holds other clips", error=DatasetError):
+        joining.join("both", sets[::-1], tmp_path / "both")
     assert len(joining.join("both", sets, tmp_path / "both")) == 5
 
 

@@ -143,8 +143,7 @@ class Online:
             weight = between_ends(config.supervision, left)
             self._sums = self._learn(env.replay, *config.steps, weight=weight)
 
-        planes = 2 * self.model.config.tokenizer.code_dim if config.reads == "plan" else 0
-        agent = make_agent(env, config, between, inputs=self._reading.size, planes=planes)
+        agent = make_agent(env, config, between, inputs=self._reading.size, planes=self._reading.planes)
         assert isinstance(agent.policy, AlignmentPolicy)
         self._policy = agent.policy
         self._policy.set_spread(config.spread[0])
@@ -166,17 +165,23 @@ class Online:
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
         model.eval()
-        inputs, actions = encoded(
-            self._reading, replay, self._rng, min(config.pairs, supervised * config.batch_size[1])
-        )
+        if supervised:
+            sums["alignment"] = self._align(replay, supervised, weight)
+        return {name: float(np.mean(values)) for name, values in sums.items()}
+
+    def _align(self, replay: Replay, steps: int, weight: float) -> list[float]:
+        """Steps of supervision; the loss of each."""
+        count, batch = self.config.pairs, self.config.batch_size[1]
+        inputs, actions = encoded(self._reading, replay, self._rng, min(count, steps * batch))
+        losses = []
         self._policy.train()
-        for _ in range(supervised):
-            rows = torch.from_numpy(self._rng.integers(len(actions), size=config.batch_size[1]))
+        for _ in range(steps):
+            rows = torch.from_numpy(self._rng.integers(len(actions), size=batch))
             loss = alignment_loss(self._policy, inputs[rows], actions[rows])
             self._supervision.step(weight * loss)
-            sums.setdefault("alignment", []).append(loss.item())
+            losses.append(loss.item())
         self._policy.eval()
-        return {name: float(np.mean(values)) for name, values in sums.items()}
+        return losses
 
     def _evaluate(self, distance: TokenDistance) -> Metrics:
         """Success over fresh goals, and the share of the distance that is left at the end."""

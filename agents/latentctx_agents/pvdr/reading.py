@@ -16,6 +16,7 @@ class Reading(Protocol):
     """How a context and a plan become numbers, and a context and what followed it the same numbers."""
 
     size: int  # how many numbers
+    planes: int  # of 8 x 8 tokens, if that is what they are; 0 for a plain vector
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
         """Of tokens (b, m, 64), z (b, z) and the tokens (b, n, 64) that it foretells; (b, size)."""
@@ -35,7 +36,7 @@ class LatentReading:
 
     def __init__(self, model: VideoModel) -> None:
         self._dynamics = model.dynamics
-        self.size = model.config.width + model.config.latent
+        self.size, self.planes = model.config.width + model.config.latent, 0
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
         """See `Reading`."""
@@ -61,7 +62,8 @@ class PlanReading:
         self._dynamics = model.dynamics
         codes = model.tokenizer.encoder.codebook.detach()
         self._vectors = (codes - codes.mean(dim=0)) / codes.std(dim=0).clamp_min(1e-6)
-        self.size = 2 * codes.shape[1] * GRID * GRID
+        self.planes = 2 * codes.shape[1]
+        self.size = self.planes * GRID * GRID
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
         """See `Reading`."""

@@ -120,7 +120,8 @@ def rows_of(
     """The measurements of a cell: each point of its curve, and the mean success over it (area under the curve)."""
     common = {
         "task": task, "plans": METHODS[method].get("plans", config.online.plans), "episodes": config.online.episodes,
-        "budget": config.online.decisions, "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
+        "budget": config.online.decisions, "reads": config.online.reads, "random_episodes": config.online.random_episodes,
+        "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
     }  # fmt: skip
     dataset = "" if method == SCRATCH else str(record["dataset"])
     facts = {"study": "pvdr", "world": world_of(task), "dataset": dataset, "method": method, "seed": seed}

@@ -1,8 +1,9 @@
 """Several sets of clips as one, without a second copy of their frames."""
 
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def join(name: str, sets: Sequence[str | Path], folder: Path | str | None = None
         if (target / INDEX).is_file():
             refuse_other(target, read_index(target), plan)
             return Clips(target)
-        if target.exists() and any(target.iterdir()) and not (target / BEGUN).is_file():
+        if (target / BEGUN).is_file():
+            refuse_other(target, json.loads((target / BEGUN).read_text()), plan)
+        elif target.exists() and any(target.iterdir()):
             raise DatasetError(f"{target} holds something else: choose another folder by --path.")
         target.mkdir(parents=True, exist_ok=True)
         write_json(target / BEGUN, plan)
@@ -83,7 +86,7 @@ def _plan(name: str, sets: Sequence[str | Path], parts: list[Clips]) -> dict[str
     }
 
 
-def _linked(parts: list[Clips], arrays: list[str], target: Path) -> Any:
+def _linked(parts: list[Clips], arrays: list[str], target: Path) -> Iterator[dict[str, Any]]:
     """Bring the files of all shards into the target under new numbers; their records."""
     number = 0
     for part in parts:

@@ -68,20 +68,16 @@ def play_clips(plan: dict[str, Any], first: int, last: int) -> Iterator[Clip]:
     each = _per_episode(frames)
     for episode in range(first // each, -(-last // each)):
         with closing(_env(tasks[episode % len(tasks)], plan["render_profile"])) as env:
-            film = _film(env, np.random.default_rng([plan["seed"], episode]), each * frames)
+            seen, done, hand = _film(env, np.random.default_rng([plan["seed"], episode]), each * frames)
         for part in range(min(each, last - episode * each)):
-            shown = slice(part * frames, (part + 1) * frames)
-            actions = (
-                film.actions[part * frames : (part + 1) * frames - 1] if film.actions is not None else None
-            )
-            yield Clip(
-                frames=film.frames[shown],
-                actions=actions,
-                hand=None if film.hand is None else film.hand[shown],
-            )
+            first_frame, end = part * frames, (part + 1) * frames
+            shown, acted = slice(first_frame, end), slice(first_frame, end - 1)
+            yield Clip(frames=seen[shown], actions=done[acted], hand=hand[shown])
 
 
-def _film(env: gym.Env[Any, Any], rng: np.random.Generator, count: int) -> Clip:
+def _film(
+    env: gym.Env[Any, Any], rng: np.random.Generator, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The first so many frames of an episode, what was done between them, and where the hand was."""
     world = latent_env(env)
     seen, info = env.reset(seed=int(rng.integers(2**31)))
@@ -95,7 +91,7 @@ def _film(env: gym.Env[Any, Any], rng: np.random.Generator, count: int) -> Clip:
         states.append(world.physics_state())
         hand[time, HAND] = seen[HAND]
     frames = [world.frame(state, info["context"]) for state in states]  # drawing ends the episode
-    return Clip(frames=np.stack(frames), actions=np.stack(actions), hand=hand)
+    return np.stack(frames), np.stack(actions), hand
 
 
 def wander(action: np.ndarray, rng: np.random.Generator) -> np.ndarray:
