@@ -19,28 +19,12 @@ def check_split(split: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Context(ABC):
-    """Base of every family's context: a frozen dataclass of plain values.
+class ContextFields:
+    """What every context can do: become a dict of plain values, and come back from one.
 
-    A family subclasses it with its fields, validates them in `__post_init__` and implements
-    `sample`, `as_array` and `space`.
+    Contexts of other people's simulators (OGBench, RLBench) are only this: frozen dataclasses whose fields mean
+    something to that simulator. The families of this package subclass `Context`.
     """
-
-    splits: ClassVar[tuple[Split, ...]] = SPLITS
-
-    @classmethod
-    @abstractmethod
-    def sample(cls, rng: np.random.Generator, split: Split = "all") -> Self:
-        """Draw one context of the named split; all randomness comes from `rng`."""
-
-    @abstractmethod
-    def as_array(self) -> np.ndarray:
-        """The context as a float32 vector of shape (d,), an element of `space()`."""
-
-    @classmethod
-    @abstractmethod
-    def space(cls) -> spaces.Box:
-        """The Box of shape (d,) that holds every `as_array()`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values (numbers, strings, tuples), a fresh dict at each call."""
@@ -62,7 +46,7 @@ class Context(ABC):
         return cls(**values)
 
     @classmethod
-    def coerce(cls, value: "Context | Mapping[str, Any]") -> Self:
+    def coerce(cls, value: "ContextFields | Mapping[str, Any]") -> Self:
         """Accept a context of this type or its dict form.
 
         Raises:
@@ -73,3 +57,28 @@ class Context(ABC):
         if isinstance(value, Mapping):
             return cls.from_dict(value)
         raise ValueError(f"context must be a {cls.__name__} or a dict with its fields; got {value!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Context(ContextFields, ABC):
+    """Base of every family's context: a frozen dataclass of plain values with splits and a vector.
+
+    A family subclasses it with its fields, validates them in `__post_init__` and implements
+    `sample`, `as_array` and `space`.
+    """
+
+    splits: ClassVar[tuple[Split, ...]] = SPLITS
+
+    @classmethod
+    @abstractmethod
+    def sample(cls, rng: np.random.Generator, split: Split = "all") -> Self:
+        """Draw one context of the named split; all randomness comes from `rng`."""
+
+    @abstractmethod
+    def as_array(self) -> np.ndarray:
+        """The context as a float32 vector of shape (d,), an element of `space()`."""
+
+    @classmethod
+    @abstractmethod
+    def space(cls) -> spaces.Box:
+        """The Box of shape (d,) that holds every `as_array()`."""

@@ -1,8 +1,8 @@
 """What stays the same in one OGBench episode: the world and its goal."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+
+from latentctx_envs.context import ContextFields
 
 TASKS: dict[str, tuple[str, str, str]] = {
     "visual-cube-single": ("cube_env", "CubeEnv", "single"),
@@ -21,7 +21,7 @@ GOALS = 5  # of each world, numbered from 1 (OGBench's `task_id`)
 
 
 @dataclass(frozen=True)
-class OGBenchContext:
+class OGBenchContext(ContextFields):
     """A world of OGBench and one of its five goals.
 
     It is no `latentctx_envs.context.Context`: a goal of OGBench is a number without a meaning that worlds share, so
@@ -38,26 +38,6 @@ class OGBenchContext:
         """Refuse what OGBench does not have."""
         check_task(self.task)
         check_goal(self.goal)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, a fresh dict at each call."""
-        return asdict(self)
-
-    @classmethod
-    def coerce(cls, value: "OGBenchContext | Mapping[str, Any]") -> Self:
-        """Accept a context or its dict form.
-
-        Raises:
-            ValueError: anything else, or a bad field.
-        """
-        if isinstance(value, cls):
-            return value
-        expected = [field.name for field in fields(cls)]
-        if not isinstance(value, Mapping) or set(value) != set(expected):
-            raise ValueError(
-                f"context must be an OGBenchContext or a dict with its fields {', '.join(expected)}; got {value!r}."
-            )
-        return cls(**value)
 
 
 def check_task(task: object) -> None:

@@ -1,8 +1,9 @@
 """What stays the same from one RLBench episode to the next: the task and its variation."""
 
 import re
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from latentctx_envs.context import ContextFields
 
 TASKS: tuple[str, ...] = (
     "reach_target", "push_button", "close_box", "open_drawer", "slide_block_to_target",
@@ -13,7 +14,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # of the module that defines 
 
 
 @dataclass(frozen=True)
-class RLBenchContext:
+class RLBenchContext(ContextFields):
     """A task of RLBench and one of its variations.
 
     It is no `latentctx_envs.context.Context`: RLBench decides which tasks and variations there are, so that it has
@@ -33,10 +34,6 @@ class RLBenchContext:
             raise ValueError(unknown_task(self.task))
         if isinstance(self.variation, bool) or not isinstance(self.variation, int) or self.variation < 0:
             raise ValueError(f"variation must be a whole number from 0; got {self.variation!r}.")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, a fresh dict at each call."""
-        return asdict(self)
 
 
 def unknown_task(task: object) -> str:

@@ -25,7 +25,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
 }
 OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "option": ({"task_id": 1}, "reset options are context; got task_id"),
-    "field": ({"context": {"goal": 1}}, "fields task, goal"),
+    "field": ({"context": {"goal": 1}}, "fields ['task', 'goal']; missing ['task']"),
     "kind": ({"context": 3}, "OGBenchContext or a dict"),
     "goal": ({"context": {"task": "visual-cube-single", "goal": 9}}, "whole number from 1 to 5; got 9"),
     "task": ({"context": OGBenchContext("visual-scene", 1)}, "task is visual-cube-single; the context's"),
