@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Column, Table
 
+from latentctx_agents.cli.tables import print_table
 from latentctx_datasets import RECIPES, Recipe, cards, collect, demonstrators, library
 from latentctx_envs.rendering import RenderProfile
 
@@ -155,12 +154,9 @@ def _build(arguments: Build) -> None:
 
 
 def _list(arguments: List) -> None:
-    table = Table(Column("id", no_wrap=True), Column("state", no_wrap=True), "description")
-    for recipe in RECIPES.values():
-        table.add_row(recipe.id, _state(recipe), recipe.description)
-    console = Console()
-    console.print(table)
-    console.print(f"Minari's folder: {library.root()}", soft_wrap=True)
+    rows = ((recipe.id, _state(recipe), recipe.description) for recipe in RECIPES.values())
+    print_table(("id", "state", "description"), rows)
+    print(f"Minari's folder: {library.root()}")
 
 
 def _state(recipe: Recipe) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.table import Column, Table
+
+from latentctx_agents.cli.tables import print_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +66,12 @@ def encoders(words: list[str]) -> None:
 def _list(arguments: List) -> None:
     from latentctx_agents import zoo
 
-    table = Table(Column("name", no_wrap=True), "objective", "dataset", "input", "features", "kB", "success")
+    rows = []
     for entry in zoo.entries(_folder(arguments)):
         size = f"{entry.bytes / 1000:.0f}"
         facts = (entry.objective, entry.dataset, entry.input_size, str(entry.features), size, entry.success)
-        table.add_row(entry.name, *facts)
-    Console().print(table)
+        rows.append((entry.name, *facts))
+    print_table(("name", "objective", "dataset", "input", "features", "kB", "success"), rows)
 
 
 def _show(arguments: Show) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
+from latentctx_agents.cli.tables import print_table
 from latentctx_agents.progress import training_bar
 from latentctx_datasets import View
 
@@ -51,7 +50,7 @@ def demo(words: list[str]) -> None:
     arguments = tyro.cli(Demo, args=words, prog="latentctx demo")
     summary = run_demo(arguments.config, arguments.out, workers=arguments.workers)
     show(summary, arguments.config.finetune.demos, arguments.config.goals)
-    Console().print(f"\nreport: {arguments.out / 'report.html'}", soft_wrap=True)
+    print(f"\nreport: {arguments.out / 'report.html'}")
 
 
 def show(summary: dict, demos: int, goals: int) -> None:  # type: ignore[type-arg]
@@ -60,15 +59,14 @@ def show(summary: dict, demos: int, goals: int) -> None:  # type: ignore[type-ar
 
     ceiling = summary["success"]["expert"]
     title = f"Success with {demos} demonstrations of each of {goals} unseen hidden goals"
-    table = Table("method", "success", "95 % interval", "of the expert", title=title)
+    rows = []
     for name, value in summary["success"].items():
         low, high = summary["ci95"][name]
         share = f"{value / ceiling:.2f}" if ceiling else "-"
-        table.add_row(LABELS[name], f"{value:.2f}", f"[{low:.2f}, {high:.2f}]", share)
-    console = Console()
-    console.print(table)
+        rows.append((LABELS[name], f"{value:.2f}", f"[{low:.2f}, {high:.2f}]", share))
+    print_table(("method", "success", "95 % interval", "of the expert"), rows, title=title)
     stages = ", ".join(f"{name} {value:.0f} s" for name, value in summary["seconds"].items())
-    console.print(f"time: {stages}", soft_wrap=True)
+    print(f"time: {stages}")
 
 
 def pretrain(words: list[str]) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from latentctx_agents.cli.dispatch import Commands, dispatch
+from latentctx_agents.cli.tables import print_table
 
 
 def study(words: list[str]) -> None:
@@ -36,11 +35,11 @@ def render_profiles(words: list[str]) -> None:
     default = RenderProfiles(config=ProfilesConfig())
     arguments = tyro.cli(RenderProfiles, args=words, prog="latentctx study render-profiles", default=default)
     summary = run_profiles(arguments.config, arguments.out, workers=arguments.workers)
-    table = Table("render profile", "success", "95 % interval")
+    shown = []
     for profile, facts in summary.items():
         low, high = facts["ci95"]
-        table.add_row(profile, f"{facts['success']:.2f}", f"[{low:.2f}, {high:.2f}]")
-    Console().print(table)
+        shown.append((profile, f"{facts['success']:.2f}", f"[{low:.2f}, {high:.2f}]"))
+    print_table(("render profile", "success", "95 % interval"), shown)
     print(f"results: {arguments.out / 'results.csv'}")
 
 
@@ -59,11 +58,12 @@ def floors(words: list[str]) -> None:
     arguments = tyro.cli(Floors, args=words, prog="latentctx study floors")
     rows = list(measure_floors(arguments.episodes))
     write_results(arguments.out, rows)
-    table = Table("task", "actions", "counted", "return")
-    for row in rows:
-        if row.metric == "return":
-            table.add_row(row.setting["task"], row.method, row.setting["reward_mode"], f"{row.value:.1f}")
-    Console().print(table)
+    shown = [
+        (row.setting["task"], row.method, row.setting["reward_mode"], f"{row.value:.1f}")
+        for row in rows
+        if row.metric == "return"
+    ]
+    print_table(("task", "actions", "counted", "return"), shown)
     print(f"results: {arguments.out}")
 
 
@@ -140,14 +140,14 @@ def inverse_dynamics(words: list[str]) -> None:
     file = run_study(config, arguments.grid, out, workers=arguments.workers)
     (section,) = [found for found in read_sections([file], out) if found.metric == "success"]
     names = section.telling
-    table = Table("method", *(name.replace("_", " ") for name in names), "success", "95 % interval", "seeds")
+    shown = []
     for estimate in section.estimates:
         varied = (str(estimate.setting[name]) for name in names)
         interval = f"[{estimate.low:.2f}, {estimate.high:.2f}]"
-        table.add_row(
-            label_of(estimate.method), *varied, f"{estimate.mean:.2f}", interval, str(estimate.seeds)
-        )
-    Console().print(table)
+        success = (f"{estimate.mean:.2f}", interval, str(estimate.seeds))
+        shown.append((label_of(estimate.method), *varied, *success))
+    axes = (name.replace("_", " ") for name in names)
+    print_table(("method", *axes, "success", "95 % interval", "seeds"), shown)
     print(f"results: {file}")
 
 
@@ -175,13 +175,14 @@ def aime(words: list[str]) -> None:
     config = arguments.config
     out = arguments.out or Path("runs/aime") / f"{config.body}-{config.preset}"
     file = run_study(config, arguments.grid, out, workers=arguments.workers)
-    table = Table("experience", "shown", "observed", "method", "demos", "seed", "of the expert's return")
+    shown = []
     for row in read_results([file]):
         if row["metric"] == "expert_share":
             setting = row["setting"]
             cells = (setting["set"], setting["task"], setting["observed"], label_of(row["method"]))
-            table.add_row(*cells, str(setting["demos"]), str(row["seed"]), f"{row['value']:.2f}")
-    Console().print(table)
+            shown.append((*cells, str(setting["demos"]), str(row["seed"]), f"{row['value']:.2f}"))
+    headers = ("experience", "shown", "observed", "method", "demos", "seed", "of the expert's return")
+    print_table(headers, shown)
     print(f"results: {file}")
 
 
@@ -269,18 +270,18 @@ def pvdr(words: list[str]) -> None:
     arguments = tyro.cli(Pvdr, args=words, prog="latentctx study pvdr", default=default)
     torch.set_num_threads(1)
     file = run_study(arguments.config, arguments.grid, arguments.model, arguments.out)
-    table = Table("task", "method", "seed", "decisions", "success", "distance left")
     rows = read_results([file])
     left = {
         (r["setting"]["task"], r["method"], r["seed"], r["setting"]["decisions"]): r["value"]
         for r in rows
         if r["metric"] == "distance_left"
     }
+    shown = []
     for row in rows:
         if row["metric"] == "success":
             key = (row["setting"]["task"], row["method"], row["seed"], row["setting"]["decisions"])
-            table.add_row(*map(str, key), f"{row['value']:.2f}", f"{left[key]:.2f}")
-    Console().print(table)
+            shown.append((*map(str, key), f"{row['value']:.2f}", f"{left[key]:.2f}"))
+    print_table(("task", "method", "seed", "decisions", "success", "distance left"), shown)
     print(f"results: {file}")
 
 

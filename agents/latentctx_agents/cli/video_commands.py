@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.table import Column, Table
 
+from latentctx_agents.cli.tables import print_table
 from latentctx_datasets.sheet import Shot, contact_sheet, write_gif
 from latentctx_datasets.videos import Clips, clips_root, open_clips
 from latentctx_datasets.videos.bair import build_bair
@@ -150,10 +149,9 @@ def _say(clips: Clips) -> None:
 
 
 def _list(arguments: List) -> None:
-    table = Table(Column("name", no_wrap=True), "clips", "frames", "source", "command")
-    for folder in sorted(path for path in clips_root().glob("*") if path.is_dir()):
-        table.add_row(folder.name, *_described(folder))
-    Console().print(table)
+    folders = sorted(path for path in clips_root().glob("*") if path.is_dir())
+    rows = ((folder.name, *_described(folder)) for folder in folders)
+    print_table(("name", "clips", "frames", "source", "command"), rows)
     print(f"videos lie in {clips_root()}")
 
 

@@ -6,8 +6,8 @@ import gymnasium as gym
 import tyro
 from gymnasium import spaces
 from rich.console import Console
-from rich.table import Column, Table
 
+from latentctx_agents.cli.tables import print_table
 from latentctx_envs import doctor as health
 from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.registration import ids
@@ -15,7 +15,7 @@ from latentctx_envs.registration import ids
 
 @dataclass(frozen=True, kw_only=True)
 class EnvsArguments:
-    """List the registered worlds, or describe one."""
+    """List the registered worlds (also as `list`), or describe one."""
 
     id: tyro.conf.Positional[str | None] = None  # an id such as LatentCtx-PointMass-v0
 
@@ -24,11 +24,9 @@ def envs(words: list[str]) -> None:
     """Print a table of all worlds, or the details of one."""
     arguments = tyro.cli(EnvsArguments, args=words, prog="latentctx envs")
     console = Console()
-    if arguments.id is None:
-        table = Table(Column("id", no_wrap=True), "hidden context", "observations", "action", "steps")
-        for name in ids():
-            table.add_row(name, *_row(name))
-        console.print(table)
+    if arguments.id in (None, "list"):
+        headers = ("id", "hidden context", "observations", "action", "steps")
+        print_table(headers, ((name, *_row(name)) for name in ids()))
         return
     if arguments.id not in ids():
         raise ValueError(f"no world {arguments.id!r}; there are {', '.join(ids())}.")
