@@ -22,10 +22,17 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 Metrics = dict[str, float]
 LossFunction = Callable[[], tuple[Tensor, Metrics]]
 OnStep = Callable[[int, Metrics], None]  # hears (step, metrics) of a training
+Precision = Literal["float32", "bfloat16"]  # of matrix products; weights and sums stay float32
 
 
 def unheard(step: int, metrics: Metrics) -> None:
     """The OnStep that nobody listens to."""
+
+
+def in_precision(device: torch.device | str, precision: Precision) -> torch.autocast:
+    """The context in which matrix products are taken in a precision, of a device or its name."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def mean_metrics(steps: Iterable[Metrics]) -> Metrics:

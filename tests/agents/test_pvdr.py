@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from latentctx_agents.cli.main import main
-from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.optim import OptimizerConfig, in_precision
 from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.distance import TokenDistance
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
@@ -27,7 +27,7 @@ from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos import open_clips
 from latentctx_datasets.videos.push import build_push
 from latentctx_envs.encoders import load_encoder
-from latentctx_envs.encoders.dynamics.blocks import merged, split_up
+from latentctx_envs.encoders.dynamics.blocks import attend, merged, split_up
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig, TokenizerConfig
 from latentctx_envs.encoders.dynamics.tokenizer import FrameEncoder
 from latentctx_envs.wrappers import VectorEncodeObservation
@@ -438,3 +438,31 @@ def test_the_command_judges_a_model_and_draws_samples(trained, capsys, tmp_path)
     with pytest.raises(SystemExit):
         main(["pvdr", "judge", "--model", "nowhere"])
     assert "is no video model" in capsys.readouterr().err
+
+
+def test_bfloat16_products_change_the_bound_and_its_gradient_only_a_little():
+    torch.manual_seed(0)
+    model = DynamicsModel(TINY)
+    window, noise = draw_tokens(4, TINY.window, 64), torch.randn(4, TINY.latent)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        model.zero_grad()
+        with in_precision("cpu", precision):
+            loss, _ = evidence_loss(model, window, noise, 1e-3, EvidenceConfig())
+        loss.backward()
+        found[precision] = (
+            loss.detach(),
+            torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]),
+        )
+    (exact, gradient), (rounded, other) = found["float32"], found["bfloat16"]
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(gradient, other)  # it was taken in another precision
+    torch.testing.assert_close(rounded, exact, rtol=5e-3, atol=0.0)
+    assert torch.nn.functional.cosine_similarity(gradient, other, dim=0) > 0.999
+
+
+def test_attention_in_bfloat16_is_taken_in_float32():
+    queries, keys, contents = torch.randn(3, 2, 2, 5, 4).unbind(0)
+    with in_precision("cpu", "bfloat16"):
+        found = attend(queries, keys, contents)
+    torch.testing.assert_close(found, attend(queries, keys, contents), rtol=1e-5, atol=1e-6)

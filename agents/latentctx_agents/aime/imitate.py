@@ -18,7 +18,9 @@ from latentctx_agents.optim import (
     Metrics,
     OnStep,
     OptimizerConfig,
+    Precision,
     Training,
+    in_precision,
     run_resumable,
     unheard,
     write_weights,
@@ -27,7 +29,6 @@ from latentctx_agents.runs import RunFolder
 from latentctx_agents.world_models.evidence import Evidence, evidence_of
 from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.model import WorldModel
-from latentctx_agents.world_models.train import Precision
 from latentctx_agents.world_models.windows import Windows, frames_of, open_episodes, windows_of
 from latentctx_datasets import RECIPES, StateStore
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
@@ -162,7 +163,7 @@ def terms_of(config: ImitationConfig, model: WorldModel, policy: TanhPolicy, bat
     """The loss of a batch of demonstrations, with numbers to log."""
     shape = batch.previous_actions.shape
     noise, action_noise = model.noise(*shape[:2]), torch.randn(shape, device=batch.previous_actions.device)
-    with torch.autocast(noise.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+    with in_precision(noise.device, config.precision):
         embeddings = model.embed(batch.observations)
         inferred = infer_actions(
             model, policy, embeddings, noise, action_noise, by_idm=config.objective == "idm"

@@ -36,7 +36,7 @@ class GaussianHead(nn.Module):
     def forward(self, pooled: Tensor) -> Normal:
         """The distribution."""
         mean, log_variance = self.last(self.hidden(pooled)).chunk(2, dim=-1)
-        return Normal(mean, (0.5 * log_variance.clamp(*LOG_VARIANCE)).exp())
+        return Normal(mean.float(), (0.5 * log_variance.float().clamp(*LOG_VARIANCE)).exp())
 
 
 class Posterior(nn.Module):

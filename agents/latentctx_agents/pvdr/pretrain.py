@@ -14,7 +14,9 @@ from latentctx_agents.optim import (
     Metrics,
     OnStep,
     OptimizerConfig,
+    Precision,
     Training,
+    in_precision,
     run_resumable,
     unheard,
 )
@@ -53,6 +55,7 @@ class VideoTraining:
             steps=2100, batch_size=32, learning_rate=2e-3, weight_decay=0.01, clip=1.0, warm_up=200
         )
     )
+    precision: Precision = "float32"  # of the dynamics' products; bfloat16 where the processor has it
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -145,7 +148,8 @@ def _train_dynamics(
         window = store.sample(rng, batch, length, stride=config.stride, among=chosen).to(device)
         noise = torch.randn(len(window), config.model.latent, device=device)
         beta = config.evidence.beta_at(training.step)
-        return evidence_loss(model.dynamics, window, noise, beta, config.evidence)
+        with in_precision(device, config.precision):
+            return evidence_loss(model.dynamics, window, noise, beta, config.evidence)
 
     yield from run_resumable(training, loss, directory)
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +14,9 @@ from latentctx_agents.optim import (
     Metrics,
     OnStep,
     OptimizerConfig,
+    Precision,
     Training,
+    in_precision,
     run_resumable,
     unheard,
 )
@@ -28,8 +29,6 @@ from latentctx_datasets import StateStore, library
 from latentctx_envs.encoders.latent.config import QUICK as QUICK_MODEL
 from latentctx_envs.encoders.latent.config import RSSM, RSSMO, WorldModelConfig
 from latentctx_envs.encoders.latent.sensors import Observed, Sensors
-
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +131,7 @@ def _train(
 def loss_of(config: WorldModelTraining, model: WorldModel, batch: Windows) -> tuple[torch.Tensor, Metrics]:
     """The loss of one batch and numbers to log, its products in the configured precision."""
     noise = model.noise(*batch.previous_actions.shape[:2])
-    device = noise.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bfloat16"):
+    with in_precision(noise.device, config.precision):
         loss, metrics = model_loss(model, batch.observations, batch.previous_actions, noise)
     return loss, {name: value.item() for name, value in metrics.items()}
 

@@ -22,7 +22,7 @@ class Attention(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """(b, n, d) -> (b, n, d)."""
         parts = self.inputs(values).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*parts.unbind(0))
+        mixed = attend(*parts.unbind(0))
         return self.output(mixed.transpose(1, 2).flatten(2))
 
 
@@ -89,7 +89,7 @@ class Pool(nn.Module):
         seen = self.norm(values.flatten(1, 2))
         keys, contents = self.inputs(seen).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         query = self.query.view(1, self.heads, 1, -1).expand(len(seen), -1, -1, -1)
-        return F.scaled_dot_product_attention(query, keys, contents).flatten(1)
+        return attend(query, keys, contents).flatten(1)
 
 
 class Trunk(nn.Module):
@@ -110,6 +110,19 @@ class Trunk(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(b, t, 64) int64 -> (b, t, p, d)."""
         return self.blocks(self.embedding(tokens))
+
+
+def attend(queries: Tensor, keys: Tensor, contents: Tensor) -> Tensor:
+    """Softmax attention of (b, h, n, e) to (b, h, k, e): (b, h, n, e).
+
+    Under bfloat16 on a CPU it is taken in float32, step by step: the fused one's gradient is slow there, for
+    sequences as short as these (half of a training step).
+    """
+    if queries.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return F.scaled_dot_product_attention(queries, keys, contents)
+    with torch.autocast("cpu", enabled=False):
+        scores = (queries.float() * queries.shape[-1] ** -0.5) @ keys.float().transpose(-1, -2)
+        return scores.softmax(dim=-1) @ contents.float()
 
 
 def merged(values: Tensor, merge: int) -> Tensor:
