@@ -1,8 +1,9 @@
-"""What a decision of PVDR's planner costs on one core: drawing latents, foretelling with each, choosing.
+"""What PVDR costs on one core: a decision of its planner (drawing latents, foretelling with each, choosing), and learning.
 
 The peer of the first comparison writes the choice of tokens as one would: all logits, the kept token's raised, torch's
 largest. That of the second plans for one environment after another. Same weights, same draws, same plans. The weights
-are random: a plan's cost does not depend on them.
+are random: a plan's cost does not depend on them. The third is one update of the dynamics in the QUICK preset, products in
+float32 and in bfloat16.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,13 @@ import numpy as np
 import torch
 from harness import as_json, compare, run
 
+from latentctx_agents.optim import Precision, Stepper, in_precision
 from latentctx_agents.pvdr.distance import TokenDistance
+from latentctx_agents.pvdr.evidence import evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.planning import Planner
+from latentctx_agents.pvdr.pretrain import QUICK
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig
 
 PLANS = 32
@@ -45,6 +50,20 @@ def results() -> dict[str, Any]:
     alone = [planning(slice(row, row + 1)) for row in range(ENVS)]
     plain = PlainPlanner(model.dynamics, distance, count=PLANS, rng=np.random.default_rng(0))
 
+    def update(precision: Precision) -> Callable[[], int]:
+        learner = DynamicsModel(DynamicsConfig())
+        stepper = Stepper([learner], learning_rate=1e-3, clip=1.0)
+        tokens = torch.randint(0, 512, (QUICK.optimizer.batch_size, learner.config.window, 64))
+        noise = torch.randn(len(tokens), learner.config.latent)
+
+        def arm() -> int:
+            with in_precision("cpu", precision):
+                loss, _ = evidence_loss(learner, tokens, noise, QUICK.evidence.beta, QUICK.evidence)
+            stepper.step(loss)
+            return 1
+
+        return arm
+
     def written_out() -> int:
         plain.plan(context[:1], goal[:1], scale[:1])
         return 1
@@ -65,6 +84,14 @@ def results() -> dict[str, Any]:
                 peer="one by one",
                 unit="decision",
                 seconds=1.0,
+            ),
+            "learning": compare(
+                "dynamics, one update, QUICK (B 32)",
+                {"float32": update("float32"), "bfloat16": update("bfloat16")},
+                peer="float32",
+                unit="update",
+                targets={"bfloat16": 1.3},
+                seconds=2.0,
             ),
         }
     )

@@ -144,7 +144,7 @@ def test_the_divergence_is_that_of_torchs_distributions():
     torch.manual_seed(0)
     model, window = DynamicsModel(TINY), draw_tokens(6, 5, 64)
     noise = torch.randn(6, 4)
-    loss, metrics = evidence_loss(model, window, noise, 0.7, EvidenceConfig(changed_weight=0.0))
+    loss, metrics = evidence_loss(model, window, noise, 0.7, EvidenceConfig(changed_weight=0.0, retell=0.0))
     posterior, prior = model.posterior(window), model.prior(window[:, :2])
     normal = torch.distributions.Normal
     wanted = torch.distributions.kl_divergence(normal(*posterior), normal(*prior)).sum(-1).mean()
@@ -166,6 +166,25 @@ def test_balance_says_whom_the_divergence_moves(balance, still):
     (unmoved, moved) = torch.autograd.grad(with_it - without, [last, other], allow_unused=True)
     assert unmoved is None or unmoved.abs().max() < 1e-7
     assert moved.abs().max() > 0.0
+
+
+def test_retelling_teaches_the_features_and_nothing_else():
+    torch.manual_seed(0)
+    model, window, noise = DynamicsModel(TINY), draw_tokens(6, 5, 64), torch.randn(6, 4)
+    with_it, metrics = evidence_loss(
+        model, window, noise, 0.7, EvidenceConfig(changed_weight=0.0, retell=0.5)
+    )
+    without, _ = evidence_loss(model, window, noise, 0.7, EvidenceConfig(changed_weight=0.0, retell=0.0))
+    added = with_it - without
+    told = model.retelling(model.prior.features(window[:, :2]))
+    picked = torch.distributions.Categorical(logits=told).log_prob(window[:, :2])
+    assert added.item() == pytest.approx(-0.5 * picked.mean().item(), rel=1e-4)
+    assert metrics["retold"] == pytest.approx(-picked.mean().item(), rel=1e-4)
+    added.backward()
+    moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 1e-7}
+    assert moved == {
+        name for name, _ in model.named_parameters() if name.startswith(("retelling", "prior.features"))
+    }
 
 
 def test_beta_rises_between_its_two_steps():

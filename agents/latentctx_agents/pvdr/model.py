@@ -17,7 +17,7 @@ from latentctx_envs.encoders.dynamics.blocks import (
     merged,
     split_up,
 )
-from latentctx_envs.encoders.dynamics.config import DynamicsConfig
+from latentctx_envs.encoders.dynamics.config import GRID, DynamicsConfig
 from latentctx_envs.encoders.dynamics.encoder import ContextTrunk
 from latentctx_envs.encoders.latent.gaussian import Normal
 
@@ -64,6 +64,25 @@ class Prior(nn.Module):
     def forward(self, context: Tensor) -> Normal:
         """Tokens (b, m, 64) -> z (b, z)."""
         return self.head(self.features(context))
+
+
+class Retelling(nn.Module):
+    """The seen frames out of the context's features, so that these hold where things are.
+
+    The divergence alone teaches features only what foretells z. Nothing is acted with or foretold by this.
+    """
+
+    def __init__(self, config: DynamicsConfig) -> None:
+        super().__init__()
+        each = config.width // config.merge**2
+        self._shape = (config.context, GRID * GRID, each)
+        self.where = nn.Linear(config.width, config.context * GRID * GRID * each)
+        self.tokens = nn.Parameter(INIT_STD * torch.randn(each, config.tokenizer.codes))
+        self.usual = nn.Parameter(torch.zeros(GRID * GRID, config.tokenizer.codes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(b, d) -> logits (b, m, 64, codes)."""
+        return self.where(features).unflatten(-1, self._shape) @ self.tokens + self.usual
 
 
 class Decoder(nn.Module):
@@ -120,7 +139,7 @@ def _argmax(values: Tensor) -> Tensor:
 
 
 class DynamicsModel(nn.Module):
-    """Posterior, prior and decoder; without a latent only the decoder.
+    """Posterior, prior and decoder, and what teaches the prior's features; without a latent only the decoder.
 
     Args:
         config: sizes.
@@ -132,6 +151,7 @@ class DynamicsModel(nn.Module):
         self.decoder = Decoder(config)
         self.prior = Prior(config) if config.latent else None
         self.posterior = Posterior(config) if config.latent else None
+        self.retelling = Retelling(config) if config.latent else None
 
     def plans(self, context: Tensor, latents: Tensor) -> Tensor:
         """The likeliest future tokens (b, n, 64) of contexts (b, m, 64) and z (b, z)."""
