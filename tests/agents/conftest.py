@@ -1,13 +1,16 @@
-"""A tiny pretraining set and presets that take seconds."""
+"""Tiny pretraining sets, presets that take seconds, and what they make."""
 
 import dataclasses
 
 import pytest
+import tiny_pvdr
 
 from latentctx_agents import pretrain
 from latentctx_agents.finetune import FinetuneConfig
 from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.pvdr import pretrain as pvdr
 from latentctx_agents.studies import demo
+from latentctx_datasets.videos.push import build_push
 from latentctx_envs.encoders import ConvNetConfig
 
 SMALL = "latentctx/point-mass/expert-small-v0"
@@ -39,3 +42,22 @@ def tiny_demo(tiny_pretrain) -> demo.DemoConfig:
 def pretrained(tiny_pretrain, tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder")
     return pretrain.pretrain(dataclasses.replace(tiny_pretrain), folder), folder / "encoder"
+
+
+@pytest.fixture(scope="session")
+def video_clips(tmp_path_factory):
+    return build_push(tmp_path_factory.mktemp("videos") / "push", clips=8, workers=1).folder
+
+
+@pytest.fixture(scope="session")
+def video_training(video_clips):
+    return pvdr.VideoTraining(
+        videos=str(video_clips), model=tiny_pvdr.TINY, tokenizer=tiny_pvdr.FEW, optimizer=tiny_pvdr.FEW
+    )
+
+
+@pytest.fixture(scope="session")
+def video_model(video_training, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pvdr")
+    pvdr.pretrain(video_training, folder)
+    return folder / "model"
