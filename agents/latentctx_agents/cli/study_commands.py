@@ -215,6 +215,38 @@ def features_rl(words: list[str]) -> None:
     print(f"results: {out}")
 
 
+def filter_rl(words: list[str]) -> None:
+    """Learn to walk from positions with PPO."""
+    import torch
+
+    from latentctx_agents.results import Measurement, write_results
+    from latentctx_agents.studies.filter_rl import FilterRLConfig, learn
+
+    @dataclass(frozen=True, kw_only=True)
+    class FilterRL:
+        """PPO on a walker whose speeds are hidden: from positions, from a world model's filter, from states."""
+
+        config: Annotated[FilterRLConfig, tyro.conf.arg(name="")]
+        out: Path | None = (
+            None  # learning curve, written as it grows; by default runs/filter_rl/<method>_seed<n>.csv
+        )
+
+    default = FilterRL(config=FilterRLConfig())
+    arguments = tyro.cli(FilterRL, args=words, prog="latentctx study filter-rl", default=default)
+    config = arguments.config
+    torch.set_num_threads(1)  # networks this small only wait for a second one
+    out = arguments.out or Path("runs/filter_rl") / f"{config.method}_seed{config.ppo.seed}.csv"
+    rows: list[Measurement] = []
+
+    def tell(row: Measurement) -> None:
+        rows.append(row)
+        print(f"{row.setting['done']:>8} decisions: return {row.value:.0f}", flush=True)
+        write_results(out, rows)
+
+    learn(config, tell)
+    print(f"results: {out}")
+
+
 def theory(words: list[str]) -> None:
     """Run both toys of the theory of arXiv 2305.16985, or draw their figures again."""
     import torch
@@ -293,6 +325,7 @@ STUDIES: Commands = {
     "aime": (aime, "AIME: imitation from observation by a world model, on cheetah and walker"),
     "pvdr": (pvdr, "arXiv 2411.03169: a video model that is planned with, beside its ablations"),
     "features-rl": (features_rl, "PPO on one hidden goal: frozen features, pixels, true positions"),
+    "filter-rl": (filter_rl, "PPO on a walker without speeds: positions, a world model's filter, states"),
     "goal-rl": (goal_rl, "SAC with hindsight goals on a Meta-World task, from states or frozen features"),
     "theory": (theory, "arXiv 2305.16985's claims as toys: linear contexts, curves that are hard to draw"),
 }
