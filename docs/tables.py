@@ -181,9 +181,7 @@ def demonstrators_table() -> str:
         paper, card = row["setting"]["paper"], json.loads(weights_file(task).with_suffix(".json").read_text())
         theirs = "" if paper is None else f"{paper:.1f}"
         share = f"{mean / row['setting']['max_return']:.2f}"
-        training = (
-            f"{card['config']['decisions'] / 1e6:g} M decisions, {card['training_seconds'] / 60:.0f} min"
-        )
+        training = f"{card.get('decisions', card['config']['decisions']) / 1e6:g} M decisions, {card['training_seconds'] / 60:.0f} min"
         lines.append(f"| {task} | {mean:.1f} +- {std:.1f} | {theirs} | {share} | {summed:.1f} | {training} |")
     facts = f"{rows[0]['setting']['episodes']} episodes each, mean and standard deviation"
     return "\n".join([*lines, "", f"{facts}; {rows[0]['hardware']}."])

@@ -30,7 +30,8 @@ class VectorSettings:
     """
 
     num_envs: int = 1  # N
-    max_episode_steps: int | None = None  # steps after which an episode is truncated; None for never
+    # steps after which an episode is truncated: one number for all, or N of them; None for never
+    max_episode_steps: int | Sequence[int] | None = None
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP  # "NextStep", "SameStep" or "Disabled"
     # threads that step the physics; None: one a core where that pays (walker), else one
     num_threads: int | None = None
@@ -41,6 +42,7 @@ class VectorSettings:
         """Refuse impossible values in words and make the mode Gymnasium's enumeration."""
         if self.num_envs < 1:
             raise ValueError(f"num_envs must be at least 1; got {self.num_envs}.")
+        self._check_steps()
         modes = [mode.value for mode in AutoresetMode]
         if self.autoreset_mode not in (*modes, *AutoresetMode):
             raise ValueError(
@@ -49,6 +51,16 @@ class VectorSettings:
         object.__setattr__(self, "autoreset_mode", AutoresetMode(self.autoreset_mode))
         if self.num_workers is not None and self.num_workers < 0:
             raise ValueError(f"num_workers must be a whole number from 0, or None; got {self.num_workers}.")
+
+    def _check_steps(self) -> None:
+        if self.max_episode_steps is None:
+            return
+        steps = np.asarray(self.max_episode_steps)
+        if steps.shape not in ((), (self.num_envs,)) or steps.dtype.kind not in "iu" or steps.min() < 1:
+            raise ValueError(
+                f"max_episode_steps must be a whole number from 1, {self.num_envs} of them or None; "
+                f"got {self.max_episode_steps!r}."
+            )
 
     @classmethod
     def taken_from(
@@ -84,7 +96,8 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         self.metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": self._mode}
         self.task = task
         self.settings = settings
-        self._max_steps = vector.max_episode_steps
+        steps = vector.max_episode_steps
+        self._max_steps = None if steps is None else np.asarray(steps, np.int64)
         self._observer = Observer(task.vector_spaces, task.context_type, settings)
         self.single_observation_space = self._observer.space
         self.single_action_space = copy.deepcopy(task.action_space)

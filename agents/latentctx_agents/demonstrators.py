@@ -40,6 +40,7 @@ from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize  # noqa: E402
 
 EVALUATION_SEED = 60_000
+CHECKPOINT, SNAPSHOTS = "checkpoint.safetensors", "snapshots.safetensors"
 OnRollout = Callable[[int, dict[str, float]], None]
 
 PAPER_RETURNS: dict[str, float] = {
@@ -61,6 +62,11 @@ class DemonstratorConfig:
     decisions: int = 10_000_000  # in all environments together
     num_envs: int = 128
     episode_steps: int = 500  # decisions of an episode in training; shorter ones begin more often
+    short_share: float = 0.0  # of the environments, whose episodes have `short_steps` decisions
+    short_steps: int = 60  # so that beginnings are seen more often, and what follows still is
+    start: str | None = (
+        None  # run folder of a training that this one goes on from, with rates and noise of its own
+    )
     horizon: int = 64  # decisions of each environment between two updates
     batch_size: int = 1024
     epochs: int = 8
@@ -90,6 +96,8 @@ class DemonstratorConfig:
             raise ValueError(
                 "decisions, num_envs, episode_steps, horizon, batch_size and snapshots start at 1."
             )
+        if not 0.0 <= self.short_share <= 1.0 or self.short_steps < 1:
+            raise ValueError("short_share lies in [0, 1], short_steps starts at 1.")
         if self.phase and not self.task.startswith("cheetah"):
             raise ValueError(f"phase is of the cheetah's trunk; {self.task} has no angle that grows.")
 
@@ -110,6 +118,8 @@ def train(config: DemonstratorConfig, directory: Path, *, on_rollout: OnRollout 
     venv = make_training_env(config)
     model = make_model(config, venv)
     keeper = _Keeper(config, directory, on_rollout)
+    if config.start is not None:
+        _begin_with(model, config)
     keeper.restore(model)
     left = config.decisions - model.num_timesteps
     if left > 0:
@@ -121,12 +131,14 @@ def train(config: DemonstratorConfig, directory: Path, *, on_rollout: OnRollout 
 
 def make_training_env(config: DemonstratorConfig) -> VecNormalize:
     """Environments whose observations and rewards are normalised by what was seen so far."""
+    short = round(config.short_share * config.num_envs)
+    steps = [config.short_steps] * short + [config.episode_steps] * (config.num_envs - short)
     env = gym.make_vec(
         ENV_IDS[config.task],
         num_envs=config.num_envs,
         autoreset_mode="SameStep",
         # the reward of every control step is the smoother signal
-        **{**ENV_KWARGS, "reward_mode": "sum", "max_episode_steps": config.episode_steps},
+        **{**ENV_KWARGS, "reward_mode": "sum", "max_episode_steps": steps},
     )
     venv = VecMonitor(to_sb3(env))
     venv.seed(config.seed)
@@ -159,6 +171,26 @@ def make_model(config: DemonstratorConfig, venv: VecEnv) -> PPO:
     )
 
 
+def _begin_with(model: PPO, config: DemonstratorConfig) -> None:
+    """Weights, optimiser and normalisation of a finished training; decisions count from 0, the noise is the config's.
+
+    Raises:
+        ValueError: there is no such training, it is not finished, or of another task or shape.
+    """
+    folder, before = earlier(config)[-1]
+    checkpoint = folder / CHECKPOINT
+    if not checkpoint.exists() or int(_metadata(checkpoint)["decisions"]) < before.decisions:
+        raise ValueError(f"the training in {folder} is not finished: run its command again first.")
+    if (before.task, before.hidden, before.phase) != (config.task, config.hidden, config.phase):
+        raise ValueError(
+            f"{folder} trained {before.task} with hidden={before.hidden}, phase={before.phase}: go on with the same."
+        )
+    load_checkpoint(model, checkpoint)
+    model.num_timesteps = 0
+    with torch.no_grad():
+        model.policy.log_std.fill_(config.log_std)
+
+
 class _Keeper(BaseCallback):
     """After each update: metrics, a snapshot when one is due, a checkpoint with it."""
 
@@ -166,8 +198,8 @@ class _Keeper(BaseCallback):
 
     def __init__(self, config: DemonstratorConfig, directory: Path, on_rollout: OnRollout) -> None:
         super().__init__()
-        self.file = directory / "snapshots.safetensors"
-        self._checkpoint = directory / "checkpoint.safetensors"
+        self.file = directory / SNAPSHOTS
+        self._checkpoint = directory / CHECKPOINT
         self._config, self._directory, self._on_rollout = config, directory, on_rollout
         self._snapshots: list[dict[str, torch.Tensor]] = []
         self._log: MetricsLog | None = None
@@ -346,8 +378,31 @@ def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measureme
     return rows
 
 
+def earlier(config: DemonstratorConfig) -> list[tuple[Path, DemonstratorConfig]]:
+    """The trainings that one goes on from, the first one first: their run folders and configs.
+
+    Raises:
+        ValueError: a folder holds no training.
+    """
+    found: list[tuple[Path, DemonstratorConfig]] = []
+    while config.start is not None:
+        folder = Path(config.start)
+        try:
+            values = json.loads((folder / "config.json").read_text())
+            config = DemonstratorConfig(**{**values, "hidden": tuple(values["hidden"])})
+        except (OSError, KeyError, TypeError, json.JSONDecodeError):
+            raise ValueError(f"{folder} holds no training of a demonstrator to go on from.") from None
+        found.insert(0, (folder, config))
+    return found
+
+
 def command(config: DemonstratorConfig) -> str:
-    """The command that trains and publishes this demonstrator."""
+    """The command, or commands, that train and publish this demonstrator."""
+    before = [f"{_command(one)} --out {folder}" for folder, one in earlier(config)]
+    return " && ".join([*(text.replace(" --publish", "") for text in before), _command(config)])
+
+
+def _command(config: DemonstratorConfig) -> str:
     chosen = []
     for field in fields(config):
         value = getattr(config, field.name)
@@ -370,13 +425,28 @@ def publish(config: DemonstratorConfig, file: Path, target: Path | None = None) 
     """
     place = target if target is not None else weights_file(config.task)
     place.parent.mkdir(parents=True, exist_ok=True)
+    trainings = [*earlier(config), (file.parent, config)]
     card = {
         "command": command(config),
+        "decisions": sum(one.decisions for _, one in trainings),
         "config": asdict(config),
-        "training_seconds": read_metrics(file.parent)[-1]["seconds"],
+        "training_seconds": sum(read_metrics(folder)[-1]["seconds"] for folder, _ in trainings),
         **environment(),
     }
     place.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
     with replacing(place) as fresh:
-        fresh.write_bytes(file.read_bytes())
+        save_file(_evenly([(folder / SNAPSHOTS, one) for folder, one in trainings], config.snapshots), fresh)
     return place
+
+
+def _evenly(trainings: list[tuple[Path, DemonstratorConfig]], count: int) -> dict[str, torch.Tensor]:
+    """So many snapshots, evenly over all decisions of trainings that follow one another; the last one is the last."""
+    stacks = [load_file(file) for file, _ in trainings]
+    times, begun = [], 0
+    for stack, (_, config) in zip(stacks, trainings, strict=True):
+        kept = len(stack["mean"])
+        times += [begun + config.decisions * (index + 1) / kept for index in range(kept)]
+        begun += config.decisions
+    wanted = begun * np.arange(1, count + 1) / count
+    chosen = np.minimum(np.searchsorted(times, wanted - 0.5), len(times) - 1)
+    return {name: torch.cat([stack[name] for stack in stacks])[chosen] for name in stacks[0]}

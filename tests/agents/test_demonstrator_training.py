@@ -183,6 +183,54 @@ def test_shorter_episodes_begin_more_often_and_are_cut_off_not_over():
     venv.close()
 
 
+def test_some_environments_may_have_short_episodes():
+    venv = demonstrators.make_training_env(
+        dataclasses.replace(TINY, short_share=0.5, short_steps=3, episode_steps=5)
+    )
+    venv.reset()
+    ended = np.array([venv.step(np.zeros((4, 6), np.float32))[2] for _ in range(15)])
+    assert ended[:, :2].sum(axis=0).tolist() == [5, 5]
+    assert ended[:, 2:].sum(axis=0).tolist() == [3, 3]
+    venv.close()
+
+
+def test_a_training_goes_on_from_another_and_both_are_published(trained, tmp_path):
+    file, folder = trained
+    config = dataclasses.replace(
+        TINY, start=str(folder), log_std=-1.0, learning_rate=1e-6, decisions=128, seed=1
+    )
+    later = demonstrators.train(config, tmp_path / "later")
+    before, after = (
+        load_file(folder / "checkpoint.safetensors"),
+        load_file(later.parent / "checkpoint.safetensors"),
+    )
+    np.testing.assert_allclose(
+        after["policy/action_net.weight"], before["policy/action_net.weight"], atol=1e-4
+    )
+    np.testing.assert_allclose(after["policy/log_std"], -1.0, atol=1e-3)
+    assert after["obs/count"] > before["obs/count"]
+    weights = demonstrators.publish(config, later, tmp_path / "shipped.safetensors")
+    found, first, second = load_file(weights), load_file(file), load_file(later)
+    # there are some after 128, 256, 320 and 384 decisions in all; two are kept: the first from 192 on, and the last
+    assert np.array_equal(found["action.weight"][1], second["action.weight"][-1])
+    assert np.array_equal(found["action.weight"][0], first["action.weight"][1])
+    card = json.loads(weights.with_suffix(".json").read_text())
+    assert card["decisions"] == 384
+    first_command, second_command = card["command"].split(" && ")
+    assert first_command.endswith(f"--out {folder}")
+    assert f"--start {folder}" in second_command
+    assert "--publish" in second_command
+    assert "--publish" not in first_command
+
+
+def test_what_cannot_be_gone_on_from_is_refused(trained, tmp_path, refuses):
+    with refuses("holds no training", "nowhere"):
+        demonstrators.train(dataclasses.replace(TINY, start=str(tmp_path / "nowhere")), tmp_path / "a")
+    with refuses("hidden=(8, 8)", "go on with the same"):
+        config = dataclasses.replace(TINY, start=str(trained[1]), hidden=(4, 4))
+        demonstrators.train(config, tmp_path / "b")
+
+
 def test_a_switch_stands_in_the_command_without_a_value():
     config = DemonstratorConfig(task="cheetah-flip", phase=True, overspeed=1.0)
     assert demonstrators.command(config) == (

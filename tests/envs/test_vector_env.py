@@ -233,3 +233,17 @@ def test_bad_actions_are_refused_and_nothing_moves(native, refuses, actions) -> 
 def test_step_before_reset_is_refused_in_words(refuses) -> None:
     with refuses("call reset() first", error=RuntimeError):
         PointMassVectorEnv(num_envs=2).step(np.zeros((2, 2)))
+
+
+def test_environments_may_have_time_limits_of_their_own():
+    env = gym.make_vec(ID, num_envs=2, autoreset_mode="SameStep", max_episode_steps=(2, 3))
+    env.reset(seed=0)
+    ended = np.array([env.step(np.zeros((2, 2), np.float32))[3] for _ in range(6)])
+    assert ended.T.tolist() == [[False, True] * 3, [False, False, True] * 2]
+    env.close()
+
+
+@pytest.mark.parametrize("steps", [0, 2.5, (2, 3, 4), (2, 0)])
+def test_impossible_time_limits_are_refused(steps, refuses):
+    with refuses("max_episode_steps", "whole number from 1"):
+        gym.make_vec(ID, num_envs=2, max_episode_steps=steps)
