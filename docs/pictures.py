@@ -1,7 +1,9 @@
 """Draw the pictures of the docs: `python docs/pictures.py`."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import mujoco
@@ -13,6 +15,7 @@ import latentctx_envs  # noqa: F401  registers the ids
 from latentctx_agents.plots import COLOURS, LABELS
 from latentctx_agents.results import read_results
 from latentctx_agents.studies.features_rl import LABELS as SEEN
+from latentctx_agents.studies.filter_rl import LABELS as OF_A_BODY
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, weights_file
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_datasets.sheet import write_gif
@@ -25,6 +28,7 @@ from latentctx_envs.rendering import PROFILES, Renderer
 IMAGES = Path(__file__).parent / "images"
 RESULTS = Path(__file__).parents[1] / "agents" / "results"
 CURVES = {"states": "#332288", "features": "#009e73", "pixels": "#5a5a5a", "scratch": "#e69f00"}
+CURVES |= {"positions": "#5a5a5a", "stacked": "#e69f00"}
 TILE = 252  # [pixels]
 SMALL = 116  # [pixels] of a task's tile
 FILM = 112  # [pixels] of a task's tile in the GIFs
@@ -186,15 +190,25 @@ def kitchen_frame(profile: str, *done: str) -> np.ndarray:
 
 
 def features_rl() -> None:
-    """Learning curves of PPO on one hidden goal, each seed thin and their mean bold, from agents/results/features_rl."""
+    """Learning curves of PPO on one hidden goal, from agents/results/features_rl."""
+    _curves("features_rl", SEEN, ylabel="success", ylim=(-0.02, 1.05))
+
+
+def filter_rl() -> None:
+    """Learning curves of PPO on a walker without speeds, from agents/results/filter_rl."""
+    _curves("filter_rl", OF_A_BODY, ylabel="return", ylim=(0, 1000))
+
+
+def _curves(name: str, labels: Mapping[str, str], **axis: Any) -> None:
+    """Each seed's curve thin and their mean bold, from agents/results/<name> into <name>.png."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = read_results(sorted((RESULTS / "features_rl").glob("*.csv")))
+    rows = read_results(sorted((RESULTS / name).glob("*.csv")))
     figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for method, label in SEEN.items():
+    for method, label in labels.items():
         curves = defaultdict(list)
         for row in (row for row in rows if row["method"] == method):
             curves[row["seed"]].append((row["setting"]["done"], row["value"]))
@@ -206,10 +220,10 @@ def features_rl() -> None:
         axes.plot(
             times[0], values.mean(axis=0), linewidth=2.2, label=f"{label} ({len(curves)} seeds)", **style
         )
-    axes.set(xlabel="decisions", ylabel="success", ylim=(-0.02, 1.05))
+    axes.set(xlabel="decisions", **axis)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
-    figure.savefig(IMAGES / "features_rl.png", dpi=130)
+    figure.savefig(IMAGES / f"{name}.png", dpi=130)
     pyplot.close(figure)
 
 
@@ -266,6 +280,7 @@ def labelled(frame: np.ndarray, title: str) -> np.ndarray:
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     features_rl()
+    filter_rl()
     study_visible()
     demonstrators("cheetah", 2)
     demonstrators("walker", 2)

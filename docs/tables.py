@@ -3,7 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from latentctx_agents.plots import LABELS
 from latentctx_agents.results import read_results
 from latentctx_agents.stats import bootstrap_interval
 from latentctx_agents.studies.features_rl import LABELS as SEEN
+from latentctx_agents.studies.filter_rl import LABELS as OF_A_BODY
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, weights_file
 from latentctx_envs.rendering import PROFILES
 
@@ -141,15 +142,30 @@ def features_rl_table() -> str:
     """Success over training of PPO on one hidden goal, mean over seeds, from agents/results/features_rl."""
     rows = read_results(sorted((RESULTS / "features_rl").glob("*.csv")))
     times = sorted({row["setting"]["done"] for row in rows})
-    times = [*times[1:6], times[-1]]  # later ones are alike
+    return _curves_table(rows, SEEN, [*times[1:6], times[-1]], "success", 2)  # later ones are alike
+
+
+def filter_rl_table() -> str:
+    """Return over training of PPO on a walker without speeds, mean over seeds, from agents/results/filter_rl."""
+    rows = read_results(sorted((RESULTS / "filter_rl").glob("*.csv")))
+    times = sorted({row["setting"]["done"] for row in rows})
+    return _curves_table(rows, OF_A_BODY, [*times[2::2], *times[-1:]][: len(times)], "return", 0)
+
+
+def _curves_table(
+    rows: Sequence[dict[str, Any]], labels: Mapping[str, str], times: Sequence[int], metric: str, digits: int
+) -> str:
+    """Mean over seeds of what PPO's mean action reaches after so many decisions, a line for each thing it sees."""
     lines = ["| what PPO sees | seeds | " + " | ".join(f"{done:,}" for done in times) + " |"]
     lines.append("|" + "---|" * (2 + len(times)))
-    for method in (name for name in SEEN if any(row["method"] == name for row in rows)):
+    for method in (name for name in labels if any(row["method"] == name for row in rows)):
         own = [row for row in rows if row["method"] == method]
         cells = [np.mean([row["value"] for row in own if row["setting"]["done"] == done]) for done in times]
-        numbers = " | ".join(f"{value:.2f}" for value in cells)
-        lines.append(f"| {SEEN[method]} | {len({row['seed'] for row in own})} | {numbers} |")
-    note = f"Columns are decisions; success of the mean action over {rows[0]['setting']['episodes']} episodes"
+        numbers = " | ".join(f"{value:.{digits}f}" for value in cells)
+        lines.append(f"| {labels[method]} | {len({row['seed'] for row in own})} | {numbers} |")
+    note = (
+        f"Columns are decisions; {metric} of the mean action over {rows[0]['setting']['episodes']} episodes"
+    )
     return "\n".join([*lines, "", f"{note}; {rows[0]['hardware']}; commit {rows[0]['commit']}."])
 
 
