@@ -6,7 +6,7 @@ replay datasets, writes a checkpoint from which a killed training goes on, and m
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,14 @@ from safetensors.torch import load_file, save_file
 
 from latentctx_agents.demonstrator_envs import CHEETAH_ANGLE, FlipTraining, Phase
 from latentctx_agents.results import Measurement
-from latentctx_agents.runs import MetricsLog, RunFolder, environment, read_metrics
+from latentctx_agents.runs import MetricsLog, RunFolder
 from latentctx_datasets.demonstrators import Draws
 from latentctx_datasets.demonstrators.locomotion import (
     ENV_IDS,
     LAYERS,
-    train_command,
-    weights_file,
 )
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS, NATIVE_RETURN, most
+from latentctx_datasets.videos.clips import sha256_of
 from latentctx_envs.extras import require
 from latentctx_envs.replacing import replacing
 from latentctx_envs.rollout import Policy, rollout
@@ -111,9 +110,10 @@ def train(config: DemonstratorConfig, directory: Path, *, on_rollout: OnRollout 
         on_rollout: called with (decisions so far, metrics) after each update.
 
     Raises:
-        ValueError: the folder belongs to another training, or its checkpoint is damaged.
+        ValueError: the folder belongs to another training, its checkpoint is damaged, or there is no finished
+            training of that shape to go on from.
     """
-    RunFolder(directory, config)
+    RunFolder(directory, config, _origin(config))
     torch.set_num_threads(1)  # networks this small only wait for a second one
     venv = make_training_env(config)
     model = make_model(config, venv)
@@ -171,12 +171,32 @@ def make_model(config: DemonstratorConfig, venv: VecEnv) -> PPO:
     )
 
 
-def _begin_with(model: PPO, config: DemonstratorConfig) -> None:
-    """Weights, optimiser and normalisation of a finished training; decisions count from 0, the noise is the config's.
+def earlier(config: DemonstratorConfig) -> list[tuple[Path, DemonstratorConfig]]:
+    """The trainings that one goes on from, the first one first: their run folders and configs.
+
+    Raises:
+        ValueError: a folder holds no training.
+    """
+    found: list[tuple[Path, DemonstratorConfig]] = []
+    while config.start is not None:
+        folder = Path(config.start)
+        try:
+            values = json.loads((folder / "config.json").read_text())
+            config = DemonstratorConfig(**{**values, "hidden": tuple(values["hidden"])})
+        except (OSError, KeyError, TypeError, json.JSONDecodeError):
+            raise ValueError(f"{folder} holds no training of a demonstrator to go on from.") from None
+        found.insert(0, (folder, config))
+    return found
+
+
+def _origin(config: DemonstratorConfig) -> dict[str, str] | None:
+    """What tells the training that this one goes on from; None for one that begins with nothing.
 
     Raises:
         ValueError: there is no such training, it is not finished, or of another task or shape.
     """
+    if config.start is None:
+        return None
     folder, before = earlier(config)[-1]
     checkpoint = folder / CHECKPOINT
     if not checkpoint.exists() or int(_metadata(checkpoint)["decisions"]) < before.decisions:
@@ -185,7 +205,12 @@ def _begin_with(model: PPO, config: DemonstratorConfig) -> None:
         raise ValueError(
             f"{folder} trained {before.task} with hidden={before.hidden}, phase={before.phase}: go on with the same."
         )
-    load_checkpoint(model, checkpoint)
+    return {"training": sha256_of(checkpoint)}
+
+
+def _begin_with(model: PPO, config: DemonstratorConfig) -> None:
+    """Weights, optimiser and normalisation of a finished training; decisions count from 0, the noise is the config's."""
+    load_checkpoint(model, earlier(config)[-1][0] / CHECKPOINT)
     model.num_timesteps = 0
     with torch.no_grad():
         model.policy.log_std.fill_(config.log_std)
@@ -376,77 +401,3 @@ def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measureme
                 )
             )
     return rows
-
-
-def earlier(config: DemonstratorConfig) -> list[tuple[Path, DemonstratorConfig]]:
-    """The trainings that one goes on from, the first one first: their run folders and configs.
-
-    Raises:
-        ValueError: a folder holds no training.
-    """
-    found: list[tuple[Path, DemonstratorConfig]] = []
-    while config.start is not None:
-        folder = Path(config.start)
-        try:
-            values = json.loads((folder / "config.json").read_text())
-            config = DemonstratorConfig(**{**values, "hidden": tuple(values["hidden"])})
-        except (OSError, KeyError, TypeError, json.JSONDecodeError):
-            raise ValueError(f"{folder} holds no training of a demonstrator to go on from.") from None
-        found.insert(0, (folder, config))
-    return found
-
-
-def command(config: DemonstratorConfig) -> str:
-    """The command, or commands, that train and publish this demonstrator."""
-    before = [f"{_command(one)} --out {folder}" for folder, one in earlier(config)]
-    return " && ".join([*(text.replace(" --publish", "") for text in before), _command(config)])
-
-
-def _command(config: DemonstratorConfig) -> str:
-    chosen = []
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if field.name == "task" or value == field.default:
-            continue
-        given = (
-            [] if isinstance(value, bool) else map(str, np.atleast_1d(value))
-        )  # switches are off by default
-        chosen.append(" ".join([f"--{field.name.replace('_', '-')}", *given]))
-    return " ".join([train_command(config.task), *chosen])
-
-
-def publish(config: DemonstratorConfig, file: Path, target: Path | None = None) -> Path:
-    """Copy the snapshots to where demonstrators ship, with a card of how they were trained; the file.
-
-    Args:
-        config: the training.
-        file: the snapshots, in the training's run folder.
-        target: where to; by default the package's own folder.
-    """
-    place = target if target is not None else weights_file(config.task)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    trainings = [*earlier(config), (file.parent, config)]
-    card = {
-        "command": command(config),
-        "decisions": sum(one.decisions for _, one in trainings),
-        "config": asdict(config),
-        "training_seconds": sum(read_metrics(folder)[-1]["seconds"] for folder, _ in trainings),
-        **environment(),
-    }
-    place.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
-    with replacing(place) as fresh:
-        save_file(_evenly([(folder / SNAPSHOTS, one) for folder, one in trainings], config.snapshots), fresh)
-    return place
-
-
-def _evenly(trainings: list[tuple[Path, DemonstratorConfig]], count: int) -> dict[str, torch.Tensor]:
-    """So many snapshots, evenly over all decisions of trainings that follow one another; the last one is the last."""
-    stacks = [load_file(file) for file, _ in trainings]
-    times, begun = [], 0
-    for stack, (_, config) in zip(stacks, trainings, strict=True):
-        kept = len(stack["mean"])
-        times += [begun + config.decisions * (index + 1) / kept for index in range(kept)]
-        begun += config.decisions
-    wanted = begun * np.arange(1, count + 1) / count
-    chosen = np.minimum(np.searchsorted(times, wanted - 0.5), len(times) - 1)
-    return {name: torch.cat([stack[name] for stack in stacks])[chosen] for name in stacks[0]}

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from latentctx_agents.optim import write_weights
+from latentctx_datasets.videos.clips import sha256_of
 
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -36,6 +37,11 @@ def write_model(
     write_weights(fresh / WEIGHTS_FILE, model)
     shutil.rmtree(directory, ignore_errors=True)
     fresh.rename(directory)
+
+
+def weights_hash(directory: Path) -> str:
+    """sha256 of the weights that `write_model` wrote."""
+    return sha256_of(directory / WEIGHTS_FILE)
 
 
 def read_model(

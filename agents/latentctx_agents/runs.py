@@ -23,12 +23,14 @@ class RunFolder:
     Args:
         path: the folder, made if need be.
         config: a dataclass of plain values.
+        origin: what else the run was begun from, such as {"world model": its hash}; a folder that does not say takes
+            the first that it is given.
 
     Raises:
-        ValueError: the folder holds a run with another config.
+        ValueError: the folder holds a run with another config or origin.
     """
 
-    def __init__(self, path: Path, config: Any) -> None:
+    def __init__(self, path: Path, config: Any, origin: Mapping[str, str] | None = None) -> None:
         self.path = path
         text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
         file = path / "config.json"
@@ -37,9 +39,23 @@ class RunFolder:
                 f"{path} holds a run with another config: choose another folder or move it away."
             )
         path.mkdir(parents=True, exist_ok=True)
+        if origin is not None:
+            self._check_origin(origin)
         file.write_text(text)
         if not (path / "versions.json").exists():
             (path / "versions.json").write_text(json.dumps(environment(), indent=2) + "\n")
+
+    def _check_origin(self, origin: Mapping[str, str]) -> None:
+        file = self.path / "origin.json"
+        if not file.exists():
+            file.write_text(json.dumps(dict(origin), indent=2) + "\n")
+            return
+        written = json.loads(file.read_text())
+        for name, value in origin.items():
+            if written.get(name) != value:
+                raise ValueError(
+                    f"{self.path} was begun from another {name}: choose another folder or move it away."
+                )
 
 
 def holds(written: Any, config: Any) -> bool:

@@ -203,6 +203,17 @@ def test_a_world_model_of_another_body_or_action_size_is_refused(world_model, tm
     assert not (tmp_path / "run").exists()
 
 
+def test_a_policy_is_not_taken_for_one_of_another_world_model(world_model, tmp_path, refuses):
+    imitate(TINY, world_model, tmp_path / "run")
+    model, _ = load_world_model(world_model)
+    with torch.no_grad():
+        next(model.parameters()).add_(1.0)
+    save_world_model(model, tmp_path / "other", {})
+    with refuses("begun from another world model"):
+        imitate(TINY, tmp_path / "other", tmp_path / "run")
+    imitate(TINY, world_model, tmp_path / "run")
+
+
 def test_numbers_that_are_none_are_refused_before_training(tmp_path, monkeypatch):
     from latentctx_agents.world_models import windows
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from latentctx_agents import demonstrator_envs, demonstrators
+from latentctx_agents import demonstrator_envs, demonstrator_publishing, demonstrators
 from latentctx_agents.cli import main
 from latentctx_agents.demonstrators import DemonstratorConfig
 from latentctx_agents.results import read_results
@@ -209,7 +209,7 @@ def test_a_training_goes_on_from_another_and_both_are_published(trained, tmp_pat
     )
     np.testing.assert_allclose(after["policy/log_std"], -1.0, atol=1e-3)
     assert after["obs/count"] > before["obs/count"]
-    weights = demonstrators.publish(config, later, tmp_path / "shipped.safetensors")
+    weights = demonstrator_publishing.publish(config, later, tmp_path / "shipped.safetensors")
     found, first, second = load_file(weights), load_file(file), load_file(later)
     # there are some after 128, 256, 320 and 384 decisions in all; two are kept: the first from 192 on, and the last
     assert np.array_equal(found["action.weight"][1], second["action.weight"][-1])
@@ -233,7 +233,7 @@ def test_what_cannot_be_gone_on_from_is_refused(trained, tmp_path, refuses):
 
 def test_a_switch_stands_in_the_command_without_a_value():
     config = DemonstratorConfig(task="cheetah-flip", phase=True, overspeed=1.0)
-    assert demonstrators.command(config) == (
+    assert demonstrator_publishing.command(config) == (
         "latentctx demonstrator train cheetah-flip --publish --overspeed 1.0 --phase"
     )
 
@@ -255,7 +255,7 @@ def test_the_turning_rate_stands_where_the_cost_looks_for_it(body):
 
 @pytest.mark.slow
 def test_published_demonstrator_has_its_command_and_is_measured_to_a_csv(trained, tmp_path, capsys):
-    target = demonstrators.publish(TINY, trained[0], tmp_path / "cheetah-run-ppo.safetensors")
+    target = demonstrator_publishing.publish(TINY, trained[0], tmp_path / "cheetah-run-ppo.safetensors")
     card = json.loads(target.with_suffix(".json").read_text())
     assert card["command"] == (
         "latentctx demonstrator train cheetah-run --publish --decisions 256 --num-envs 4 --horizon 16 "

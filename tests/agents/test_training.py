@@ -75,6 +75,14 @@ def test_impossible_optimiser_numbers_are_refused(field):
         OptimizerConfig(**{"steps": 1, "batch_size": 1, "learning_rate": 0.1, "log_every": 1, field: 0})
 
 
+def test_a_run_folder_that_was_begun_from_something_else_is_refused(tmp_path):
+    RunFolder(tmp_path, CONFIG)
+    RunFolder(tmp_path, CONFIG, {"world model": "a"})  # it did not say from which
+    RunFolder(tmp_path, CONFIG, {"world model": "a"})
+    with pytest.raises(ValueError, match="begun from another world model: choose another folder"):
+        RunFolder(tmp_path, CONFIG, {"world model": "b"})
+
+
 def test_a_run_folder_of_another_config_is_refused(tmp_path):
     RunFolder(tmp_path / "run", CONFIG)
     RunFolder(tmp_path / "run", CONFIG)

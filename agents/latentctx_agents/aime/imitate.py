@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latentctx_agents.aime.inference import OBJECTIVES, Inferred, Objective, imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import (
     CHECKPOINT_FILE,
     Metrics,
@@ -98,12 +99,13 @@ def imitate(
         on_step: called with (step, metrics) at every row of metrics.
 
     Raises:
-        ValueError: the world model is of another body or action size, or the folder belongs to another config.
+        ValueError: the world model is of another body or action size, or the folder belongs to another config or
+            world model.
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
     model, _ = load_world_model(world_model)
     store = open_demonstrations(config, model)
-    RunFolder(directory, config)
+    RunFolder(directory, config, {"world model": weights_hash(world_model)})
     torch.manual_seed(config.seed)
     policy = TanhPolicy(model.config.features, model.action_dim, config.hidden)
     if (directory / WEIGHTS_FILE).exists():

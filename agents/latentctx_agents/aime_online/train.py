@@ -26,6 +26,7 @@ from latentctx_agents.aime_online.config import OnlineConfig
 from latentctx_agents.demonstrators import returns_of
 from latentctx_agents.dreamer.buffer import EpisodeBuffer
 from latentctx_agents.dreamer.train import collect
+from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import (
     Metrics,
     OnStep,
@@ -42,6 +43,7 @@ from latentctx_agents.world_models.windows import Windows, open_episodes, window
 from latentctx_datasets import StateStore
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
+from latentctx_datasets.videos.clips import sha256_of
 from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
 
 COLLECTION_SEED = 6_000_000  # of the first episode; no dataset's episodes have these seeds
@@ -83,7 +85,10 @@ def fine_tune(
         DatasetError: a dataset is missing or damaged, or holds numbers that are none.
     """
     given = open_all(config, world_model, policy)
-    RunFolder(directory, config)
+    origin = {"world model": weights_hash(world_model)}
+    if policy is not None:
+        origin["policy"] = sha256_of(policy / WEIGHTS_FILE)
+    RunFolder(directory, config, origin)
     first = given.policy
     if first is None:
         first = imitate(config.imitation, world_model, directory / OFFLINE, device=device)[1]

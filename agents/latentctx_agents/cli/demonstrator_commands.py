@@ -9,7 +9,8 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from latentctx_agents.demonstrators import PAPER_RETURNS, DemonstratorConfig, measure, publish, train
+from latentctx_agents.demonstrator_publishing import publish
+from latentctx_agents.demonstrators import PAPER_RETURNS, DemonstratorConfig, measure, train
 from latentctx_agents.results import write_results
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy
 
