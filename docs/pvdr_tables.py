@@ -18,6 +18,7 @@ JUDGED = {
     "r2_context": "R2 of the hand's way, from the context",
     "r2_latent": "R2, from z",
     "r2_both": "R2, from both",
+    "r2_place": "R2 of where the hand is, from the context",
 }
 METHODS = {
     "pvdr": "PVDR",
@@ -31,14 +32,15 @@ METHODS = {
 def judged_table() -> str:
     """What the video models foretell of held-out clips, a column for each set of videos and seed."""
     rows = read_results([RESULTS / "judged.csv"])
-    columns = dict.fromkeys((row["dataset"], row["seed"]) for row in rows)
-    head = " | ".join(f"{dataset}, seed {seed}" for dataset, seed in columns)
+    columns = dict.fromkeys((row["dataset"], row["setting"]["steps"]) for row in rows)
+    head = " | ".join(f"{dataset}, {steps:,} steps" for dataset, steps in columns)
     lines = [f"| | {head} |", "|" + "---|" * (1 + len(columns))]
     for metric, label in JUDGED.items():
-        found = {(r["dataset"], r["seed"]): f"{r['value']:.2f}" for r in rows if r["metric"] == metric}
+        own = [row for row in rows if row["metric"] == metric]
+        found = {(r["dataset"], r["setting"]["steps"]): f"{r['value']:.2f}" for r in own}
         lines.append(f"| {label} | {' | '.join(found.get(column, '') for column in columns)} |")
     setting = rows[0]["setting"]
-    facts = f"{setting['windows']} windows of held-out clips, {setting['samples']} draws each; {setting['steps']} steps"
+    facts = f"{setting['windows']} windows of held-out clips, {setting['samples']} draws each; one seed"
     return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
 
 

@@ -142,7 +142,7 @@ def probes(
     *,
     optimizer: OptimizerConfig = PROBE,
 ) -> dict[str, float]:
-    """R2 of the hand's displacement over the foretold frames (x and y), read from features of held-out clips.
+    """R2 of the hand's displacement over the foretold frames, and of its place (x and y), read from features of held-out clips.
 
     Args:
         model: with a latent.
@@ -153,33 +153,40 @@ def probes(
         optimizer: of the probes.
 
     Returns:
-        r2_context (from the context's features), r2_latent (from z), r2_both.
+        r2_context (the displacement from the context's features), r2_latent (from z), r2_both; r2_place (the place in the
+        last seen frame, from the context's features).
     """
     assert model.dynamics.prior is not None and model.dynamics.posterior is not None
     rng = np.random.default_rng(config.seed)
     trained, held_out = clips.split()
     tests = max(1, config.probe_windows // 4)
-    features, latents, targets = [], [], []
+    features, latents, targets, places = [], [], [], []
     for among, count in ((trained, config.probe_windows), (held_out, tests)):
         which = among[rng.integers(len(among), size=count)]
         span = (model.config.window - 1) * stride
         starts = rng.integers(clips.length - span, size=count)
         hand = clips.hand[which]
         rows = np.arange(count)
-        moves = hand[rows, starts + span] - hand[rows, starts + (model.config.context - 1) * stride]
-        targets.append(moves[:, :2].astype(np.float32))
+        now = hand[rows, starts + (model.config.context - 1) * stride, :2].astype(np.float32)
+        places.append(now)
+        targets.append(hand[rows, starts + span, :2].astype(np.float32) - now)
         for first in range(0, count, 256):
             window = store.windows(
                 which[first : first + 256], starts[first : first + 256], model.config.window, stride
             )
             features.append(model.dynamics.prior.features(window[:, : model.config.context]).numpy())
             latents.append(model.dynamics.posterior(window).mean.numpy())
-    context, latent, target = (np.concatenate(parts) for parts in (features, latents, targets))
-    inputs = {"context": context, "latent": latent, "both": np.concatenate([context, latent], axis=1)}
+    context, latent, move, place = (np.concatenate(parts) for parts in (features, latents, targets, places))
+    readings = {
+        "context": (context, move),
+        "latent": (latent, move),
+        "both": (np.concatenate([context, latent], axis=1), move),
+        "place": (context, place),
+    }
     with torch.enable_grad():
         return {
             f"r2_{name}": 1.0 - unexplained(values, target, tests, config=optimizer, seed=config.seed)
-            for name, values in inputs.items()
+            for name, (values, target) in readings.items()
         }
 
 
