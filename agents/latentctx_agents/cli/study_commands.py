@@ -1,6 +1,7 @@
 """`latentctx study NAME`: studies whose every cell is resumable and whose result is a CSV."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import tyro
 
 from latentctx_agents.cli.dispatch import Commands, dispatch
 from latentctx_agents.cli.tables import print_table
+from latentctx_agents.results import Measurement, read_results, write_results
 
 
 def study(words: list[str]) -> None:
@@ -45,7 +47,6 @@ def render_profiles(words: list[str]) -> None:
 
 def floors(words: list[str]) -> None:
     """Measure random and zero actions in every locomotion task."""
-    from latentctx_agents.results import write_results
     from latentctx_agents.studies.floors import measure_floors
 
     @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,6 @@ def floors(words: list[str]) -> None:
 
 def scripted(words: list[str]) -> None:
     """Measure Meta-World's scripted policies in all fifty tasks."""
-    from latentctx_agents.results import write_results
     from latentctx_agents.studies.scripted import measure_scripted
 
     @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,6 @@ def scripted(words: list[str]) -> None:
 
 def goal_rl(words: list[str]) -> None:
     """Learn a Meta-World task from its goal with SAC and hindsight."""
-    from latentctx_agents.results import write_results
     from latentctx_agents.studies.goal_rl import GoalRLConfig, learn
 
     @dataclass(frozen=True, kw_only=True)
@@ -154,7 +153,6 @@ def inverse_dynamics(words: list[str]) -> None:
 def aime(words: list[str]) -> None:
     """Run or resume cells of the study of AIME."""
     from latentctx_agents.plots import label_of
-    from latentctx_agents.results import read_results
     from latentctx_agents.studies.aime import run_study
     from latentctx_agents.studies.aime_grid import PRESETS, AimeGrid, AimeStudyConfig
 
@@ -190,7 +188,6 @@ def features_rl(words: list[str]) -> None:
     """Learn one hidden goal of the point mass with PPO."""
     import torch
 
-    from latentctx_agents.results import write_results
     from latentctx_agents.studies.features_rl import FeaturesRLConfig, learn
 
     @dataclass(frozen=True, kw_only=True)
@@ -207,19 +204,28 @@ def features_rl(words: list[str]) -> None:
     config = arguments.config
     torch.set_num_threads(1)  # networks this small only wait for a second one
     out = arguments.out or Path("runs/features_rl") / f"{config.method}_seed{config.seed}.csv"
-    rows = []
+    tell = _teller(out)
     for row in learn(config):
-        rows.append(row)
-        print(f"{row.setting['done']:>8} decisions: success {row.value:.2f}", flush=True)
-        write_results(out, rows)
+        tell(row)
     print(f"results: {out}")
+
+
+def _teller(out: Path) -> Callable[[Measurement], None]:
+    """Takes the points of a learning curve as they are measured: prints each and writes all so far."""
+    rows: list[Measurement] = []
+
+    def tell(row: Measurement) -> None:
+        rows.append(row)
+        print(f"{row.setting['done']:>8} decisions: {row.metric} {row.value:.4g}", flush=True)
+        write_results(out, rows)
+
+    return tell
 
 
 def filter_rl(words: list[str]) -> None:
     """Learn to walk from positions with PPO."""
     import torch
 
-    from latentctx_agents.results import Measurement, write_results
     from latentctx_agents.studies.filter_rl import FilterRLConfig, learn
 
     @dataclass(frozen=True, kw_only=True)
@@ -236,14 +242,7 @@ def filter_rl(words: list[str]) -> None:
     config = arguments.config
     torch.set_num_threads(1)  # networks this small only wait for a second one
     out = arguments.out or Path("runs/filter_rl") / f"{config.method}_seed{config.ppo.seed}.csv"
-    rows: list[Measurement] = []
-
-    def tell(row: Measurement) -> None:
-        rows.append(row)
-        print(f"{row.setting['done']:>8} decisions: return {row.value:.0f}", flush=True)
-        write_results(out, rows)
-
-    learn(config, tell)
+    learn(config, _teller(out))
     print(f"results: {out}")
 
 
@@ -251,7 +250,6 @@ def theory(words: list[str]) -> None:
     """Run both toys of the theory of arXiv 2305.16985, or draw their figures again."""
     import torch
 
-    from latentctx_agents.results import read_results, write_results
     from latentctx_agents.studies.theory import measure_decoder_complexity, measure_linear_contexts
     from latentctx_agents.theory.figures import draw_decoder_complexity, draw_linear_contexts
 
@@ -286,7 +284,6 @@ def pvdr(words: list[str]) -> None:
     """Run the cells of the study of arXiv 2411.03169 and print the successes."""
     import torch
 
-    from latentctx_agents.results import read_results
     from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
 
     @dataclass(frozen=True, kw_only=True)
