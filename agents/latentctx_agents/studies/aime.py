@@ -7,8 +7,7 @@ again. The rows of all cells ever run in the folder are in its results.csv.
 import dataclasses
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,11 @@ from latentctx_agents.studies.aime_grid import (
     AimeGrid,
     AimeStudyConfig,
 )
-from latentctx_agents.studies.demo import one_thread
+from latentctx_agents.workers import study_workers
 from latentctx_agents.world_models.train import train_world_model
 from latentctx_agents.world_models.windows import open_episodes
 from latentctx_datasets import StateStore, collect
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
-from latentctx_envs.cores import available_cores
 from latentctx_envs.encoders.latent.sensors import Sensors
 from latentctx_envs.replacing import replacing
 from latentctx_envs.rollout import Policy
@@ -93,8 +91,7 @@ def run_study(config: AimeStudyConfig, grid: AimeGrid, folder: Path, *, workers:
             open_episodes(dataset, observed, config.world_model.model.image_size)
     file = folder / "results.csv"
     groups = _by_knowledge(arms)
-    count = workers if workers is not None else available_cores()
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+    with study_workers(workers) as pool:
         jobs: dict[Future[list[Measurement]], str] = {
             pool.submit(run_arms, config, group, tasks, grid.demos, folder): name
             for name, group in groups.items()

@@ -5,9 +5,8 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from latentctx_agents.report import write_report
 from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder, read_metrics
 from latentctx_agents.stats import bootstrap_interval
+from latentctx_agents.workers import study_workers
 from latentctx_datasets import collect, open_store
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.cores import available_cores
@@ -91,8 +91,7 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
         collect.build(config.pretrain.dataset)
         collect.build(config.finetune_dataset)
         open_store(config.pretrain.dataset, config.pretrain.view, workers=count)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=one_thread) as pool:
+    with study_workers(count) as pool:
         with _stage("learn", seconds, folder):
             results = _learn(config, folder, pool)
         with _stage("report", seconds, folder):
@@ -104,13 +103,6 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")  # last: the run is whole
     write_report(folder)
     return summary
-
-
-def one_thread() -> None:
-    """Let torch use one thread: the processes of a study share the cores."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,7 @@ and what is there already is not done again. The rows of all cells ever run in t
 
 import dataclasses
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from latentctx_agents.probe import cross_unexplained, probe_unexplained
 from latentctx_agents.representations import OBJECTIVES
 from latentctx_agents.results import Measurement, add_results
 from latentctx_agents.runs import RunFolder
-from latentctx_agents.studies.demo import one_thread
 from latentctx_agents.studies.inverse_dynamics_grid import (
     PRETRAINED,
     RANDOM,
@@ -33,6 +31,7 @@ from latentctx_agents.studies.inverse_dynamics_grid import (
     frozen_name,
     pretraining,
 )
+from latentctx_agents.workers import study_workers
 from latentctx_datasets import RECIPES, View, collect, open_store
 from latentctx_envs.cores import available_cores
 from latentctx_envs.encoders import load_encoder
@@ -61,7 +60,7 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
     count = workers if workers is not None else available_cores()
     _prepare(config, views, count)
     file = folder / "results.csv"
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+    with study_workers(workers) as pool:
         jobs: dict[Future[list[dict[str, Any]]], Arm] = {
             pool.submit(run_arm, config, arm, views[arm], grid.demos, folder, frozen.get(arm.method)): arm
             for arm in arms
