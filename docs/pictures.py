@@ -216,10 +216,9 @@ def _curves(name: str, labels: Mapping[str, str], **axis: Any) -> None:
             continue
         times, values = np.moveaxis(np.array([sorted(curve) for curve in curves.values()]), 2, 0)
         style = {"color": CURVES[method]}
+        seeds = f"{len(curves)} seeds" if len(curves) > 1 else "1 seed"
         axes.plot(times[0], values.T, linewidth=0.8, alpha=0.5, **style)
-        axes.plot(
-            times[0], values.mean(axis=0), linewidth=2.2, label=f"{label} ({len(curves)} seeds)", **style
-        )
+        axes.plot(times[0], values.mean(axis=0), linewidth=2.2, label=f"{label} ({seeds})", **style)
     axes.set(xlabel="decisions", **axis)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)

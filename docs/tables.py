@@ -149,7 +149,7 @@ def filter_rl_table() -> str:
     """Return over training of PPO on a walker without speeds, mean over seeds, from agents/results/filter_rl."""
     rows = read_results(sorted((RESULTS / "filter_rl").glob("*.csv")))
     times = sorted({row["setting"]["done"] for row in rows})
-    return _curves_table(rows, OF_A_BODY, [*times[2::2], *times[-1:]][: len(times)], "return", 0)
+    return _curves_table(rows, OF_A_BODY, [*times[2:-2:2], times[-1]], "return", 0)
 
 
 def _curves_table(
@@ -244,6 +244,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "floors": (floors_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
     "scripted": (scripted_table, [ROOT / "docs" / "envs" / "meta_world.md"]),
     "features_rl": (features_rl_table, [ROOT / "docs" / "encoders.md"]),
+    "filter_rl": (filter_rl_table, [ROOT / "docs" / "encoders.md"]),
     "zoo": (zoo_table, [ROOT / "docs" / "encoders.md"]),
     "goal_rl": (goal_rl_table, [ROOT / "docs" / "envs" / "meta_world.md"]),
     "demonstrators": (demonstrators_table, [ROOT / "docs" / "envs" / "locomotion.md"]),
@@ -261,6 +262,10 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "aime-walker": (lambda: aime_tables.aime_table("walker", "noisy.csv", "position"), [AIME_PAGE]),
     "aime-walker-mdp": (lambda: aime_tables.aime_table("walker", "long.csv", "state"), [AIME_PAGE]),
     "aime-walker-long": (lambda: aime_tables.aime_table("walker", "long.csv", "position"), [AIME_PAGE]),
+    "aime-walker-longer": (
+        lambda: aime_tables.aime_table("walker", "longer_imitation.csv", "state"),
+        [AIME_PAGE],
+    ),
     "bench-planning": (lambda: bench_table("planning"), [PVDR_PAGE]),
     "aime-walker-online": (lambda: aime_tables.online_table("walker"), [AIME_PAGE]),
     "aime-walker-noiseless": (
