@@ -12,7 +12,15 @@ from latentctx_agents.results import read_results
 from latentctx_agents.stats import bootstrap_share_interval, iqm
 
 RESULTS = Path(__file__).parents[1] / "agents" / "results" / "inverse_dynamics"
-DEFAULT = {"n_step": 1, "goal_visible": False, "pretrain_dataset": None, "preset": "quick"}
+DEFAULT = {"n_step": 1, "goal_visible": False, "pretrain_dataset": None, "preset": "quick", "pretrain": 1000}
+
+# The same by the number of contexts that are pretrained on, with its default number of demonstrations
+PAPER_CONTEXTS: dict[str, dict[str, dict[int, float]]] = {
+    "point-mass": {
+        "inverse_dynamics": {10: 0.155, 100: 0.220, 1000: 0.718},
+        "behavior_cloning": {10: 0.166, 100: 0.144, 1000: 0.250},
+    },
+}
 
 # The paper's success, digitised from its figures, with its largest pretraining set: world -> demonstrations -> method
 PAPER: dict[str, dict[int, dict[str, float]]] = {
@@ -112,8 +120,30 @@ def demos_table(world: str) -> str:
     return "\n".join([*lines, "", "Mean success and 95 % interval; otherwise as above."])
 
 
+def contexts_table(world: str, demos: int) -> str:
+    """Success by the number of contexts that were pretrained on, the paper's in brackets, and the seeds of each cell."""
+    rows = rows_of(world)
+    counts = sorted({row["setting"].get("pretrain", 0) for row in rows} - {0})
+    lines = [
+        f"| method | {' | '.join(f'{count:,} contexts' for count in counts)} |",
+        "|" + "---|" * (1 + len(counts)),
+    ]
+    for method, paper in PAPER_CONTEXTS[world].items():
+        cells = []
+        for count in counts:
+            cell = success_in(rows, method, demos=demos, pretrain=count)
+            found = chosen(rows, "success", method, demos=demos, pretrain=count)
+            seeds = len({row["seed"] for row in found})
+            cells.append(
+                "" if cell is None else f"{cell[0]:.2f} ({paper[count]:.2f}), {seeds} seed{'s' * (seeds > 1)}"
+            )
+        lines.append(f"| {LABELS[method]} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"Mean success (the paper's), {demos} demonstrations; otherwise as above."])
+
+
 def _facts(rows: Sequence[dict[str, Any]], demos: int) -> str:
-    first = next(row for row in rows if row["setting"].get("demos") == demos)
+    wanted = {"demos": demos, "pretrain": DEFAULT["pretrain"]}
+    first = next(row for row in rows if wanted.items() <= row["setting"].items())
     seeds = len({row["seed"] for row in rows})
     counts = f"{demos} demonstrations, {first['setting']['episodes']} episodes a goal, 5 goals, {seeds} seeds"
     return f"{counts}; {first['hardware']}; commit {first['commit']}."
@@ -145,7 +175,8 @@ def features_table(world: str) -> str:
         row
         for row in rows_of(world)
         if row["metric"] == "features_unexplained"
-        and all(row["setting"].get(name) == value for name, value in DEFAULT.items())
+        and row["setting"]["pretrain"] in (0, DEFAULT["pretrain"])  # 0: the random encoder's
+        and all(row["setting"].get(name) == value for name, value in DEFAULT.items() if name != "pretrain")
     ]
     names = [name for name in LABELS if any(row["method"] == name for row in rows)]
     lines = ["| from | " + " | ".join(LABELS[name] for name in names) + " |", "|" + "---|" * (1 + len(names))]

@@ -254,6 +254,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "bench-encode": (lambda: bench_table("encode"), [PERFORMANCE]),
     "bench-world-model": (lambda: bench_table("world_model"), [PERFORMANCE, AIME_PAGE]),
     "study-point-mass": (lambda: study_tables.study_table("point-mass", 2), [STUDY_PAGE]),
+    "study-contexts": (lambda: study_tables.contexts_table("point-mass", 2), [STUDY_PAGE]),
     "study-demos": (lambda: study_tables.demos_table("point-mass"), [STUDY_PAGE]),
     "study-visible": (lambda: study_tables.visible_table("point-mass", 2), [STUDY_PAGE]),
     "study-features": (lambda: study_tables.features_table("point-mass"), [STUDY_PAGE]),
