@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=LATEST)
     arguments = parser.parse_args()
     found: dict[str, Any] = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-    versions = {name: version(name) for name in PACKAGES}
+    versions = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):  # a group needs its own peers only
+            versions[name] = version(name)
     for group, scripts in CLAIMS.items():
         if arguments.only in (None, group):
             made_with = {"commit": git_commit(), "versions": versions, "command": "make bench"}
