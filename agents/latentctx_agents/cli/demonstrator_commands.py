@@ -56,20 +56,20 @@ def demonstrator(words: list[str]) -> None:
 def _train(arguments: Train) -> None:
     config = arguments.training
     folder = arguments.out if arguments.out is not None else Path("runs/demonstrators") / config.task
-    bar = tqdm(
+    with tqdm(
         total=config.decisions,
         unit="decision",
         unit_scale=True,
         desc=config.task,
         mininterval=0.1 if sys.stderr.isatty() else 60.0,  # a file needs no line for every update
-    )
+        delay=1.0,  # what is refused shows no bar
+    ) as bar:
 
-    def show(done: int, metrics: dict[str, float]) -> None:
-        bar.set_postfix({name: f"{value:.2f}" for name, value in metrics.items()}, refresh=False)
-        bar.update(done - bar.n)
+        def show(done: int, metrics: dict[str, float]) -> None:
+            bar.set_postfix({name: f"{value:.2f}" for name, value in metrics.items()}, refresh=False)
+            bar.update(done - bar.n)
 
-    file = train(config, folder, on_rollout=show)
-    bar.close()
+        file = train(config, folder, on_rollout=show)
     print(f"snapshots: {file}")
     if arguments.publish:
         print(f"published: {publish(config, file)}")
