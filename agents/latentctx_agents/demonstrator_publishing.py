@@ -16,8 +16,8 @@ from latentctx_envs.replacing import replacing
 
 def command(config: DemonstratorConfig) -> str:
     """The command, or commands, that train and publish this demonstrator."""
-    before = [f"{_command(one)} --out {folder}" for folder, one in earlier(config)]
-    return " && ".join([*(text.replace(" --publish", "") for text in before), _command(config)])
+    before = [f"{_command(one).replace(' --publish', '')} --out {folder}" for folder, one in earlier(config)]
+    return " && ".join([*before, _command(config)])
 
 
 def _command(config: DemonstratorConfig) -> str:

@@ -119,7 +119,7 @@ def train(config: DemonstratorConfig, directory: Path, *, on_rollout: OnRollout 
     model = make_model(config, venv)
     keeper = _Keeper(config, directory, on_rollout)
     if config.start is not None:
-        _begin_with(model, config)
+        _begin_with(model, Path(config.start) / CHECKPOINT, config.log_std)
     keeper.restore(model)
     left = config.decisions - model.num_timesteps
     if left > 0:
@@ -208,12 +208,12 @@ def _origin(config: DemonstratorConfig) -> dict[str, str] | None:
     return {"training": sha256_of(checkpoint)}
 
 
-def _begin_with(model: PPO, config: DemonstratorConfig) -> None:
-    """Weights, optimiser and normalisation of a finished training; decisions count from 0, the noise is the config's."""
-    load_checkpoint(model, earlier(config)[-1][0] / CHECKPOINT)
+def _begin_with(model: PPO, checkpoint: Path, log_std: float) -> None:
+    """Weights, optimiser and normalisation of another training; decisions count from 0, the noise is this one's."""
+    load_checkpoint(model, checkpoint)
     model.num_timesteps = 0
     with torch.no_grad():
-        model.policy.log_std.fill_(config.log_std)
+        model.policy.log_std.fill_(log_std)
 
 
 class _Keeper(BaseCallback):

@@ -129,7 +129,7 @@ class _Judge(BaseCallback):
         """Add a row of now."""
         config = self._config
         assert isinstance(self.model, PPO)
-        returns = returns_of(self.model, self._normal, self.venv, config.ppo.episode_steps)
+        returns = returns_behind(self.model, self._normal, self.venv, config.ppo.episode_steps)
         row = Measurement(
             study="filter_rl",
             world=ENV_IDS[config.ppo.task],
@@ -144,8 +144,11 @@ class _Judge(BaseCallback):
         self._on_row(row)
 
 
-def returns_of(model: PPO, normal: VecNormalize, venv: VecEnv, steps: int) -> np.ndarray:
-    """Summed rewards of one episode of the mean action in each environment, float64 (n,); the same episodes each time."""
+def returns_behind(model: PPO, normal: VecNormalize, venv: VecEnv, steps: int) -> np.ndarray:
+    """Summed rewards of one episode of the mean action in each environment, float64 (n,); the same episodes each time.
+
+    `demonstrators.returns_of` measures policies on bare environments; this one sees what PPO saw, stacked or normalised.
+    """
     venv.seed(EVALUATION_SEED)
     seen, total = venv.reset(), np.zeros(venv.num_envs)
     for _ in range(steps):
