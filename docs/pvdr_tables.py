@@ -26,6 +26,13 @@ METHODS = {
     "supervised": "without reinforcement",
     "one-sample": "one draw, nothing chosen",
     "goal-ppo": "PPO without plans",
+    "straight": "straight to the goal, no plans",
+}
+DISTANCES = {
+    "image": "mean colours of the frames (`image_distance`)",
+    "tokens": "colours and codebook vectors of tokens",
+    "actions": "learned from actions",
+    "both": "the last two together",
 }
 
 
@@ -82,6 +89,84 @@ def online_table() -> str:
         )
     facts = f"decisions after the random ones, {rows[0]['setting']['episodes']} episodes an evaluation"
     return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+
+
+def actions_table() -> str:
+    """What is reached with the distance that is learned from actions: each task and method over its training."""
+    rows = read_results([RESULTS / "actions.csv"])
+    lines = [
+        "| task | method | success before | success after | mean on the way | goal after [mm] | seeds |",
+        "|" + "---|" * 7,
+    ]
+    order = list(METHODS)
+    groups = dict.fromkeys((r["setting"]["task"], r["method"]) for r in rows)
+    for task, method in sorted(groups, key=lambda g: (g[0] != "reach-v3", g[0], order.index(g[1]))):
+        own = [r for r in rows if (r["setting"]["task"], r["method"]) == (task, method)]
+        last = max(r["setting"].get("decisions", 0) for r in own)
+
+        def each(metric: str, decisions: int | None, own: list[dict[str, Any]] = own) -> list[float]:
+            return [
+                r["value"]
+                for r in sorted(own, key=lambda r: r["seed"])
+                if r["metric"] == metric and r["setting"].get("decisions") == decisions
+            ]
+
+        before, after, area = each("success", 0), each("success", last), each("success_area", None)
+        left = each("goal_distance", last)
+        cells = [
+            task,
+            METHODS[method],
+            _listed(before),
+            _listed(after),
+            f"{np.mean(area):.2f}",
+            f"{1000 * np.mean(left):.0f}" if left else "",
+            str(len(after)),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    first = rows[0]["setting"]
+    facts = (
+        f"{100 * first['random_episodes']:,} random decisions, then {first['budget']:,}; {first['plans']} plans, "
+        f"{first['episodes']} episodes an evaluation, each seed's success"
+    )
+    return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+
+
+def distances_table() -> str:
+    """How well each distance ranks the frames of random episodes by how far the goal really is."""
+    rows = read_results([RESULTS / "distances.csv"])
+    counts = sorted({r["setting"]["random_episodes"] for r in rows})
+    head = " | ".join(f"rank, {100 * count:,} decisions | chosen frame [mm]" for count in counts)
+    lines = [f"| distance | {head} |", "|" + "---|" * (1 + 2 * len(counts))]
+
+    def mean(metric: str, method: str, count: int) -> float:
+        return float(
+            np.mean(
+                [
+                    r["value"]
+                    for r in rows
+                    if (r["metric"], r["method"], r["setting"]["random_episodes"]) == (metric, method, count)
+                ]
+            )
+        )
+
+    for method, label in DISTANCES.items():
+        cells = [
+            f"{mean('rank', method, count):.2f} | {1000 * mean('chosen', method, count):.0f}"
+            for count in counts
+        ]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    nearest, average = (1000 * mean(metric, "image", counts[0]) for metric in ("nearest", "average"))
+    first = rows[0]["setting"]
+    seeds = len({r["seed"] for r in rows})
+    facts = (
+        f"{first['task']}, {first['held_out']} other random episodes: the nearest frame is {nearest:.0f} mm from the goal, an average one "
+        f"{average:.0f} (with {100 * counts[0]:,} decisions); {seeds} seed{'s' * (seeds > 1)}"
+    )
+    return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+
+
+def _listed(values: list[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def _origin(rows: list[dict[str, Any]]) -> str:

@@ -29,6 +29,14 @@ PAPER: dict[str, dict[int, dict[str, float]]] = {
             "explicit_forward_dynamics": 0.20, "static_contrastive": 0.52, "scratch": 0.24, "states": 0.62,
             "expert": 0.88},
     },
+    "pick-place": {
+        2: {"inverse_dynamics": 0.34, "behavior_cloning": 0.30, "implicit_forward_dynamics": 0.31,
+            "explicit_forward_dynamics": 0.37, "static_contrastive": 0.09, "scratch": 0.24, "states": 0.52},
+        5: {"inverse_dynamics": 0.83, "behavior_cloning": 0.75, "implicit_forward_dynamics": 0.80,
+            "explicit_forward_dynamics": 0.80, "static_contrastive": 0.19, "scratch": 0.51, "states": 0.77},
+        10: {"inverse_dynamics": 0.98, "behavior_cloning": 0.99, "implicit_forward_dynamics": 0.97,
+             "explicit_forward_dynamics": 0.96, "static_contrastive": 0.25, "scratch": 0.85, "states": 0.97},
+    },
 }  # fmt: skip
 
 
@@ -118,6 +126,27 @@ def demos_table(world: str) -> str:
             found = [f"{cell[0]:.2f} [{cell[1]:.2f}, {cell[2]:.2f}]" for cell in cells if cell is not None]
             lines.append(f"| {label} | {' | '.join(found)} |")
     return "\n".join([*lines, "", "Mean success and 95 % interval; otherwise as above."])
+
+
+def beside_paper_table(world: str) -> str:
+    """Success of every method by the number of demonstrations, the paper's in brackets, and the seeds of each row."""
+    rows = rows_of(world)
+    counts = sorted({row["setting"].get("demos", 0) for row in rows} - {0})
+    lines = [f"| method | {' | '.join(map(str, counts))} | seeds |", "|" + "---|" * (2 + len(counts))]
+    for method, label in LABELS.items():
+        found = {count: chosen(rows, "success", method, demos=count) for count in counts}
+        if method == "expert" or not all(found.values()):
+            continue
+        cells = []
+        for count, own in found.items():
+            paper = PAPER[world][count].get(method)
+            mean = np.mean([row["value"] for row in own])
+            cells.append(f"{mean:.2f}" + ("" if paper is None else f" ({paper:.2f})"))
+        seeds = {len({row["seed"] for row in own}) for own in found.values()}
+        lines.append(f"| {label} | {' | '.join(cells)} | {max(seeds)} |")
+    first = chosen(rows, "success", "states", demos=counts[0])[0]
+    facts = f"{first['setting']['episodes']} episodes a goal, 5 goals; {first['hardware']}; commit {first['commit']}"
+    return "\n".join([*lines, "", f"Mean success (the paper's) by the number of demonstrations, {facts}."])
 
 
 def contexts_table(world: str, demos: int) -> str:

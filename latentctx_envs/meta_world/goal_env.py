@@ -125,6 +125,17 @@ class MetaWorldGoalEnv(MetaWorldEnv):
             self._engine._prev_obs = before
         return self._goal_frames[context].copy()
 
+    def goal_distance(self) -> float:
+        """How far the running episode is from its goal [m], whatever the goals are: for measuring, not for learning.
+
+        NaN for tasks that are not in `goals.GOAL_RULES`: none of their places is the goal.
+        """
+        self.current_context  # noqa: B018  refuses where no episode is running
+        if self._rule is None:
+            return np.nan
+        apart = self._rule.achieved(self._engine, self._now) - self._rule.desired(self._engine)
+        return float(np.linalg.norm(apart))
+
     def __getstate__(self) -> dict[str, Any]:
         """As of `MetaWorldEnv`; goal pictures are drawn anew."""
         return {**super().__getstate__(), "_goal_frames": {}}

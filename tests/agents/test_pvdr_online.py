@@ -8,15 +8,19 @@ import torch
 from tiny_pvdr import SHORT, TINY, draw_tokens
 
 from latentctx_agents.pvdr import tokens
-from latentctx_agents.pvdr.distance import TokenDistance
+from latentctx_agents.pvdr.action_metric import ActionMetric, MetricConfig, MetricLearner
+from latentctx_agents.pvdr.distance import TokenDistance, distance_of
 from latentctx_agents.pvdr.folder import load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo, TokenGoalVecEnv
 from latentctx_agents.pvdr.model import DynamicsModel
-from latentctx_agents.pvdr.online import Online, encoded, make_envs, world_of
+from latentctx_agents.pvdr.online import Online, encoded
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
+from latentctx_agents.pvdr.ranking import rank, rows_of
 from latentctx_agents.pvdr.reading import reading_of
 from latentctx_agents.pvdr.replay import Replay
+from latentctx_agents.pvdr.straight import Straight, WayVecEnv
+from latentctx_agents.pvdr.worlds import make_envs, world_of
 from latentctx_agents.results import read_results
 from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
 from latentctx_datasets.videos import open_clips
@@ -29,14 +33,81 @@ class Nearest:
         return (found[..., 0] - goal[..., 0]).abs().float() + 0.0 * scale[..., 0]
 
 
-def test_the_distance_is_zero_at_the_goal_and_one_at_the_start(video_model, video_clips):
+@pytest.mark.parametrize(("near", "kinds"), [("tokens", 2), ("actions", 1), ("both", 3)])
+def test_the_distance_is_zero_at_the_goal_and_one_at_the_start(video_model, video_clips, near, kinds):
     model, _ = load_video_model(video_model)
     frames = np.array(open_clips(video_clips)[0])
-    distance = TokenDistance(model.tokenizer, frames)
+    metric = ActionMetric(model.tokenizer, 4).eval()
+    distance = distance_of(near, TokenDistance(model.tokenizer, frames), metric)
     found = torch.from_numpy(tokens.tokenize(model.tokenizer, frames).astype(np.int64))
     scale = distance.scale(found[0], found[-1])
+    assert scale.shape == (kinds,) == (distance.kinds,)
     assert distance(found[0], found[-1], scale).item() == pytest.approx(1.0, rel=1e-5)
     assert distance(found[-1], found[-1], scale).item() == 0.0
+    many = found[:6].view(2, 3, 64)  # plans of two environments
+    each = distance(many, found[[-1, 0]][:, None], torch.stack([scale, scale])[:, None])
+    assert torch.allclose(each[1, 2], distance(many[1, 2], found[0], scale))
+
+
+def moved_about(episodes, steps, rng):
+    """A body on the grid of tokens that goes by two actions in [-1, 1]; tokens and actions of episodes."""
+    films, moves = [], []
+    for _ in range(episodes):
+        place, film, done = rng.uniform(0.0, 7.0, 2), [], []
+        for _ in range(steps + 1):
+            frame = np.zeros(64, np.int16)
+            frame[int(place[0].round()) * 8 + int(place[1].round())] = 1
+            film.append(frame)
+            action = np.clip(rng.uniform(-1.0, 1.0, 2), -place, 7.0 - place)
+            place = place + action
+            done.append(action)
+        films.append(np.stack(film))
+        moves.append(np.stack(done[:-1]))
+    return films, moves
+
+
+def test_the_metric_learns_how_many_actions_apart_frames_are(video_model):
+    model, _ = load_video_model(video_model)
+    torch.manual_seed(0)
+    rng, replay = np.random.default_rng(0), Replay(1, context=2, future=3)
+    for film, moves in zip(*moved_about(20, 60, rng), strict=True):
+        replay.begin(0, film[0])
+        for action, frame in zip(moves, film[1:], strict=True):
+            replay.add(0, action, frame)
+    metric = ActionMetric(model.tokenizer, 2)
+    learner = MetricLearner(metric, MetricConfig(horizon=20), rng)
+    untrained = learner.loss(replay).item()
+    assert learner.learn(replay, 300)["metric"] < 0.2 * untrained
+    frames = torch.eye(64, dtype=torch.int64)
+    with torch.no_grad():
+        places = metric(frames).view(8, 8, 2)
+    assert torch.allclose(places[7, 3] - places[1, 3], torch.tensor([6.0, 0.0]), atol=1.2)
+    assert torch.allclose(places[2, 0] - places[2, 6], torch.tensor([0.0, -6.0]), atol=1.2)
+
+
+def test_distances_are_judged_by_how_far_the_goal_is(video_model):
+    model, record = load_video_model(video_model)
+    found = rank(model, dataclasses.replace(SHORT, envs=2), held_out=2)
+    assert list(found) == ["image", "tokens", "actions", "both"]
+    assert all(-1.0 <= r.rank <= 1.0 and r.nearest <= r.chosen <= 1.0 for r in found.values())
+    assert len({(r.nearest, r.average) for r in found.values()}) == 1
+    rows = list(rows_of(found, record, SHORT, 2))
+    assert len(rows) == 4 * len(dataclasses.fields(found["image"]))
+    with pytest.raises(ValueError, match="such as reach-v3"):
+        rank(model, dataclasses.replace(SHORT, task="assembly-v3"), held_out=1)
+
+
+def test_pairs_tell_what_was_done_between_them(acted):
+    first, last, done = acted.pairs(np.random.default_rng(0), 300, horizon=4)
+    frames = [tuple(frame) for frame in acted.episodes[0].frames]
+    apart = set()
+    for one, other, total in zip(first.numpy(), last.numpy(), done.numpy(), strict=True):
+        start, end = frames.index(tuple(one)), frames.index(tuple(other))
+        assert np.allclose(total, np.sum(acted.episodes[0].actions[start:end], axis=0))
+        apart.add(end - start)
+    assert apart == {1, 2, 3, 4}
+    with pytest.raises(ValueError, match="no episode"):
+        Replay(1, context=2, future=3).pairs(np.random.default_rng(0), 1, 4)
 
 
 def test_the_planner_keeps_the_latent_whose_future_comes_nearest():
@@ -72,7 +143,13 @@ def planned(video_model):
     venv = make_envs(SHORT, 0)
     distance = TokenDistance(model.tokenizer, np.array(venv.reset()["observation"]))
     planner = Planner(model.dynamics, distance, count=2, rng=np.random.default_rng(0))
-    env = PlanningVecEnv(venv, model, planner, reading_of(model, "latent"), RewardConfig(plan=0.0))
+    env = PlanningVecEnv(
+        venv,
+        model,
+        planner,
+        reading_of(model, "latent", ActionMetric(model.tokenizer, 4)),
+        RewardConfig(plan=0.0, nearer="image"),
+    )
     yield env
     env.close()
 
@@ -118,11 +195,11 @@ def test_worlds_without_pictures_are_refused(video_model):
     venv = make_vec_env("LatentCtx-PointMass-v0")
     planner = Planner(model.dynamics, Nearest(), count=2, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="goal='pixels'"):
-        PlanningVecEnv(venv, model, planner, reading_of(model, "plan"))
+        PlanningVecEnv(venv, model, planner, reading_of(model, "plan", ActionMetric(model.tokenizer, 4)))
     venv.close()
 
 
-@pytest.mark.parametrize("reads", ["plan", "latent"])
+@pytest.mark.parametrize("reads", ["plan", "latent", "way"])
 def test_online_training_leaves_the_frozen_posterior_as_it_was(video_model, reads):
     model, _ = load_video_model(video_model)
     before = {name: tensor.clone() for name, tensor in model.dynamics.state_dict().items()}
@@ -138,7 +215,7 @@ def test_online_training_leaves_the_frozen_posterior_as_it_was(video_model, read
     shapes = [[p.shape for p in side.parameters()] for side in (nets.actor, nets.critic)]
     differing = [pair for pair in zip(*shapes, strict=True) if pair[0] != pair[1]]
     assert all(more[-1] - less[-1] == TINY.future for less, more in differing)  # the distances, nothing else
-    assert len(differing) == (1 if reads == "plan" else 3)
+    assert len(differing) == (3 if reads == "latent" else 1)
     seen = torch.randn(3, size + TINY.future)
     blind = seen.clone()
     blind[:, size:] = 0.0
@@ -156,10 +233,11 @@ def acted():
     return replay
 
 
-@pytest.mark.parametrize("reads", ["plan", "latent"])
+@pytest.mark.parametrize("reads", ["plan", "latent", "way"])
 def test_supervision_reads_windows_as_acting_reads_plans(video_model, acted, reads):
     model, _ = load_video_model(video_model)
-    reading = reading_of(model, reads)
+    metric = ActionMetric(model.tokenizer, 4).eval()
+    reading = reading_of(model, reads, metric)
     torch.manual_seed(5)
     inputs, actions = encoded(reading, acted, np.random.default_rng(7), 40)
     window, wanted = acted.sample(np.random.default_rng(7), 40)
@@ -172,6 +250,10 @@ def test_supervision_reads_windows_as_acting_reads_plans(video_model, acted, rea
         assert torch.allclose(inputs, reading.of_plan(window[:, :2], latent, future), atol=1e-6)
         if reads == "latent":
             assert torch.equal(inputs[:, -TINY.latent :], latent)
+            return
+        if reads == "way":
+            way = metric(future[:, -1]) - metric(window[:, 1])
+            assert torch.allclose(inputs[:, -4:], way / TINY.future, atol=1e-5)
             return
         codes = model.tokenizer.encoder.codebook
         planes = inputs.view(40, 2, TINY.tokenizer.code_dim, 8, 8) * codes.std(0)[:, None, None]
@@ -195,6 +277,23 @@ def test_the_baseline_without_plans_sees_frames_and_goal(video_model):
     curve = list(GoalPpo(model, SHORT).run())
     assert [done for done, _ in curve] == [0, 8]
     assert {"success", "distance_left"} <= curve[-1][1].keys()
+
+
+def test_the_baseline_that_goes_straight_sees_the_way_and_does_it(video_model):
+    model, _ = load_video_model(video_model)
+    metric = ActionMetric(model.tokenizer, 4).eval()
+    env = WayVecEnv(make_envs(SHORT, 0), model, metric)
+    way = env.reset()
+    seen = tokens.tokenize(model.tokenizer, np.concatenate([env._frames, env._goals])).astype(np.int64)
+    with torch.no_grad():
+        here, goal = metric(torch.from_numpy(seen))
+    assert np.allclose(way[0], (goal - here).numpy(), atol=1e-5)
+    env.step(np.full((1, 4), 3.0))
+    assert np.array_equal(env.replay.episodes[0].actions[0], np.ones(4))
+    env.close()
+    curve = list(Straight(model, SHORT).run())
+    assert [done for done, _ in curve] == [0, 8]
+    assert {"success", "distance_left", "metric"} <= curve[-1][1].keys()
 
 
 @pytest.mark.slow

@@ -55,6 +55,24 @@ def test_the_reward_of_a_step_is_compute_reward_of_its_goals_alone_and_in_a_batc
     assert base.compute_reward(achieved, desired, [step[4] for step in steps]).tolist() == rewards
 
 
+def test_the_goal_is_so_many_metres_away_whatever_goals_are() -> None:
+    places, pictures = (
+        gym.make("LatentCtx-MetaWorldGoal-v0", task="push-v3", goal=goal, observation="state")
+        for goal in ("state", "pixels")
+    )
+    places.reset(seed=3), pictures.reset(seed=3)
+    ask = [env.get_wrapper_attr("goal_distance") for env in (places, pictures)]
+    assert ask[0]() == ask[1]() > 0.05
+    for _ in range(5):
+        seen, *_ = places.step(np.array([1.0, 0.5, -1.0, 0.0], np.float32))
+    assert ask[0]() == pytest.approx(np.linalg.norm(seen["achieved_goal"] - seen["desired_goal"]))
+    plain = gym.make("LatentCtx-MetaWorldGoal-v0", task="assembly-v3", goal="pixels")
+    plain.reset(seed=0)
+    assert np.isnan(plain.get_wrapper_attr("goal_distance")())
+    for env in (places, pictures, plain):
+        env.close()
+
+
 @pytest.mark.parametrize("kwargs", [{}, {"observation": "pixels", "render_profile": "turbo"}, PICTURES])
 def test_both_checkers_and_the_contract_accept_it(kwargs: dict[str, Any]) -> None:
     with gym.make(ID, **kwargs) as env:

@@ -91,7 +91,41 @@ def judge(words: list[str]) -> None:
     print(f"samples: {picture}")
 
 
+def distances(words: list[str]) -> None:
+    """Judge distances by episodes of random actions."""
+    import torch
+
+    from latentctx_agents.pvdr import ranking
+    from latentctx_agents.pvdr.folder import load_video_model
+    from latentctx_agents.pvdr.online_config import OnlineConfig
+    from latentctx_agents.results import add_results
+
+    @dataclass(frozen=True, kw_only=True)
+    class Distances:
+        """How well distances to a goal's picture rank frames by how far the goal really is; nothing acts by them."""
+
+        config: Annotated[OnlineConfig, tyro.conf.arg(name="")]
+        model: Path = Path("runs/pvdr/model")  # what `latentctx pvdr pretrain` trained
+        held_out: int = 20  # episodes that distances are judged by
+        results: Path | None = None  # CSV that the numbers are added to
+
+    default = Distances(config=OnlineConfig(random_episodes=40, tokenizer_steps=0))
+    arguments = tyro.cli(Distances, args=words, prog="latentctx pvdr distances", default=default)
+    torch.set_num_threads(1)
+    model, record = load_video_model(arguments.model)
+    found = ranking.rank(model, arguments.config, arguments.held_out)
+    if arguments.results is not None:
+        rows = ranking.rows_of(found, record, arguments.config, arguments.held_out)
+        add_results(arguments.results, rows)
+    print(f"{'distance':<10}{'rank':>6}{'chosen [m]':>12}")
+    for name, ranked in found.items():
+        print(f"{name:<10}{ranked.rank:>6.2f}{ranked.chosen:>12.3f}")
+    one = next(iter(found.values()))
+    print(f"nearest frame of an episode {one.nearest:.3f} m, average {one.average:.3f} m")
+
+
 COMMANDS: Commands = {
     "pretrain": (pretrain, "learn visual dynamics from videos without actions"),
     "judge": (judge, "what a model foretells of clips that it has not seen"),
+    "distances": (distances, "how well distances to a goal's picture tell how far it is"),
 }

@@ -13,11 +13,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from latentctx_envs.encoders.dynamics.config import GRID
-
-HIDDEN = 256  # units of both layers
-CHANNELS = (64, 32)  # of the convolutions over frames of tokens
-DROPOUT = 0.3  # of what the convolutions found
+from latentctx_agents.pvdr.trunks import HIDDEN, MakeTrunk
 
 
 class AlignmentNets(nn.Module):
@@ -26,18 +22,14 @@ class AlignmentNets(nn.Module):
     Args:
         inputs: numbers of an observation.
         actor_inputs: how many of them the actor sees.
-        planes: if these are planes of 8 x 8 tokens, how many; 0 for a plain vector.
+        trunk: makes either.
     """
 
-    def __init__(self, inputs: int, actor_inputs: int, planes: int = 0) -> None:
+    def __init__(self, inputs: int, actor_inputs: int, trunk: MakeTrunk) -> None:
         super().__init__()
         self.latent_dim_pi = self.latent_dim_vf = HIDDEN
         self._actor_inputs = actor_inputs
-        more = inputs - actor_inputs
-        if planes:
-            self.actor, self.critic = _Planes(planes, 0), _Planes(planes, more)
-        else:
-            self.actor, self.critic = _vector(actor_inputs), _vector(inputs)
+        self.actor, self.critic = trunk(0), trunk(inputs - actor_inputs)
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """(b, inputs) -> (b, HIDDEN) twice."""
@@ -52,52 +44,21 @@ class AlignmentNets(nn.Module):
         return self.critic(values)
 
 
-def _vector(inputs: int) -> nn.Module:
-    return nn.Sequential(
-        nn.LayerNorm(inputs), nn.Linear(inputs, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU()
-    )
-
-
-class _Planes(nn.Module):
-    """Convolutions over planes of 8 x 8 tokens, then a layer that sees `more` further numbers as well."""
-
-    def __init__(self, planes: int, more: int) -> None:
-        super().__init__()
-        self._planes = planes
-        first, second = CHANNELS
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(planes, first, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(first, second, 3, stride=2, padding=1),
-            nn.SiLU(),
-            nn.Flatten(),
-        )
-        self.last = nn.Sequential(
-            nn.Linear(second * (GRID // 2) ** 2 + more, HIDDEN), nn.SiLU(), nn.Dropout(DROPOUT)
-        )
-
-    def forward(self, values: Tensor) -> Tensor:
-        """(b, planes * 64 + more) -> (b, HIDDEN)."""
-        count = self._planes * GRID * GRID
-        found = self.convolutions(values[:, :count].unflatten(1, (self._planes, GRID, GRID)))
-        return self.last(torch.cat([found, values[:, count:]], dim=1))
-
-
 class AlignmentPolicy(ActorCriticPolicy):
     """Stable-Baselines3's policy over `AlignmentNets`; the spread of actions is set, not learned.
 
     Args:
         actor_inputs: numbers at the beginning of an observation that the actor sees.
-        planes: as in `AlignmentNets`.
+        trunk: as in `AlignmentNets`.
     """
 
-    def __init__(self, *args: Any, actor_inputs: int, planes: int = 0, **kwargs: Any) -> None:
-        self._actor_inputs, self._planes = actor_inputs, planes
+    def __init__(self, *args: Any, actor_inputs: int, trunk: MakeTrunk, **kwargs: Any) -> None:
+        self._actor_inputs, self._trunk = actor_inputs, trunk
         super().__init__(*args, **kwargs)
         self.log_std.requires_grad_(False)
 
     def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor = AlignmentNets(self.features_dim, self._actor_inputs, self._planes)  # type: ignore[assignment]
+        self.mlp_extractor = AlignmentNets(self.features_dim, self._actor_inputs, self._trunk)  # type: ignore[assignment]
 
     def set_training_mode(self, mode: bool) -> None:
         """Dropout is supervision's: PPO compares its policy with the one that acted, and both must be the same."""

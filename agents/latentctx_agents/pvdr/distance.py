@@ -1,19 +1,75 @@
-"""How far tokens are from a goal's tokens: in colours, as `image_distance` blurs them, and in the codebook."""
+"""How far tokens are from a goal's: in colours, as `image_distance` blurs them, in the codebook, or in actions."""
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentctx_agents.pvdr.action_metric import ActionMetric
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_envs.encoders.dynamics.config import GRID, PATCH
 
 LEAST = 1e-6  # of what distances are divided by
 
 
-class TokenDistance:
-    """Mean squared differences of what two frames' tokens stand for, as shares of those at an episode's start.
+class Distance(ABC):
+    """Some kinds of distance, each as a share of that at an episode's start, and their mean.
+
+    Attributes:
+        kinds: k, how many.
+    """
+
+    kinds = 1
+
+    @abstractmethod
+    def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
+        """All kinds, (..., k), between tokens (..., 64), broadcast."""
+
+    def scale(self, start: Tensor, goal: Tensor) -> Tensor:
+        """What the distances of an episode are divided by, (..., k)."""
+        return self.parts(start, goal).clamp_min(LEAST)
+
+    def __call__(self, tokens: Tensor, goal: Tensor, scale: Tensor) -> Tensor:
+        """The mean of all shares, (...)."""
+        return (self.parts(tokens, goal) / scale).mean(dim=-1)
+
+
+class ActionDistance(Distance):
+    """Full actions from one frame to another, as a metric has learned to tell (`ActionMetric`).
+
+    Args:
+        metric: in use; what it learns meanwhile counts from then on.
+    """
+
+    def __init__(self, metric: ActionMetric) -> None:
+        self._metric = metric
+
+    def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
+        """See `Distance`."""
+        return (self._metric(tokens) - self._metric(goal)).norm(dim=-1, keepdim=True)
+
+
+class JointDistance(Distance):
+    """Several distances side by side.
+
+    Args:
+        distances: which.
+    """
+
+    def __init__(self, distances: Sequence[Distance]) -> None:
+        self._distances = tuple(distances)
+        self.kinds = sum(distance.kinds for distance in self._distances)
+
+    def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
+        """See `Distance`."""
+        return torch.cat([distance.parts(tokens, goal) for distance in self._distances], dim=-1)
+
+
+class TokenDistance(Distance):
+    """Mean squared differences of what two frames' tokens stand for.
 
     A token stands for a patch of 8 px, and so do the blocks that `image_distance` averages: a table of the mean colour
     that each token stood for gives the distance of a foretold frame without drawing it.
@@ -23,12 +79,14 @@ class TokenDistance:
         frames: uint8 (f, 64, 64, 3) of the world, of which the colours are learned.
     """
 
+    kinds = 2
+
     def __init__(self, tokenizer: Tokenizer, frames: np.ndarray) -> None:
         self._codes = tokenizer.encoder.codebook
         self._colours = colours_of(tokenizer, torch.from_numpy(np.ascontiguousarray(frames)))
 
     def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
-        """Both distances, (..., 2): of colours and of the codebook's vectors; tokens (..., 64), broadcast."""
+        """See `Distance`: of colours, and of the codebook's vectors."""
         return torch.stack(
             [
                 (table[tokens] - table[goal]).square().mean(dim=(-2, -1))
@@ -37,21 +95,14 @@ class TokenDistance:
             dim=-1,
         )
 
-    def scale(self, start: Tensor, goal: Tensor) -> Tensor:
-        """What the distances of an episode are divided by, (..., 2)."""
-        return self.parts(start, goal).clamp_min(LEAST)
 
-    def __call__(self, tokens: Tensor, goal: Tensor, scale: Tensor) -> Tensor:
-        """The mean of both shares, (...)."""
-        return (self.parts(tokens, goal) / scale).mean(dim=-1)
+Near = Literal["actions", "tokens", "both"]  # names of distances
 
 
-class Plan(NamedTuple):
-    """What was chosen for each of b environments."""
-
-    latent: Tensor  # (b, z)
-    future: Tensor  # tokens int64 (b, n, 64) that it foretells
-    distance: Tensor  # (b,) the least of its frames' distances to the goal
+def distance_of(near: Near, tokens: TokenDistance, metric: ActionMetric) -> Distance:
+    """The distance of this name."""
+    actions = ActionDistance(metric)
+    return {"actions": actions, "tokens": tokens, "both": JointDistance([actions, tokens])}[near]
 
 
 @torch.no_grad()

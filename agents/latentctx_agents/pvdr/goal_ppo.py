@@ -1,6 +1,7 @@
 """A baseline that plans nothing: PPO that sees the tokens of frames and goal, for the same reward of coming nearer."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,12 @@ from latentctx_agents.optim import Metrics
 from latentctx_agents.pvdr.alignment import AlignmentPolicy
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.goal_venv import GoalVecEnv
-from latentctx_agents.pvdr.online import (
-    EVALUATION_SEED,
-    OnlineConfig,
-    adapt_tokenizer,
-    between_ends,
-    make_agent,
-    make_envs,
-    measured,
-    random_episodes,
-)
+from latentctx_agents.pvdr.online import adapt_tokenizer, between_ends, make_agent
+from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_agents.pvdr.trunks import PlanesTrunk
+from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, measured, random_episodes
 
 SEEN = 3  # pictures: the frame before, the frame, the goal
 
@@ -80,8 +75,8 @@ class GoalPpo:
         """Train; yield (decisions so far, metrics) before the first, every `evaluate_every` and after the last."""
         config = self.config
         venv = make_envs(config, config.seed)
-        frames, _ = random_episodes(venv, config, self._rng)
-        adapt_tokenizer(self._tokenizer, frames.reshape(-1, *frames.shape[-3:]), config, self._rng)
+        films = random_episodes(venv, config.random_episodes, self._rng)
+        adapt_tokenizer(self._tokenizer, films.pictures(), config, self._rng)
         env = TokenGoalVecEnv(venv, self._tokenizer)
 
         def between() -> None:
@@ -93,11 +88,11 @@ class GoalPpo:
             return agent.policy
 
         assert env.observation_space.shape is not None
-        planes = SEEN * self._tokenizer.config.code_dim
-        agent = make_agent(env, config, between, inputs=env.observation_space.shape[0], planes=planes)
+        trunk = partial(PlanesTrunk, SEEN * self._tokenizer.config.code_dim)
+        agent = make_agent(env, config, between, inputs=env.observation_space.shape[0], trunk=trunk)
         policy().set_spread(config.spread[0])
-        before = frames.shape[0] * (frames.shape[1] - 1)
-        yield 0, {**self._evaluate(policy()), "random_decisions": float(before)}
+        before = float(films.actions[..., 0].size)
+        yield 0, {**self._evaluate(policy()), "random_decisions": before}
         while agent.num_timesteps < config.decisions:
             more = min(config.evaluate_every, config.decisions - agent.num_timesteps)
             agent.learn(more, reset_num_timesteps=False)

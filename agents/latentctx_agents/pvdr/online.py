@@ -1,93 +1,30 @@
 """The online stage: a world without rewards, a goal as a picture, a video model that is adapted and planned with."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
-from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from latentctx_agents.optim import Metrics, OptimizerConfig, Stepper, Training
+from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
 from latentctx_agents.pvdr.alignment import AlignedPPO, AlignmentPolicy, alignment_loss
-from latentctx_agents.pvdr.distance import TokenDistance
-from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
+from latentctx_agents.pvdr.distance import Distance, TokenDistance, distance_of
+from latentctx_agents.pvdr.evidence import evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
-from latentctx_agents.pvdr.goal_venv import GoalVecEnv
+from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.planning import Planner
-from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
-from latentctx_agents.pvdr.reading import Reading, Reads, reading_of
+from latentctx_agents.pvdr.planning_env import PlanningVecEnv
+from latentctx_agents.pvdr.reading import Reading, reading_of
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.pvdr.tokens import tokenize
-from latentctx_datasets.videos.play import wander
-from latentctx_envs.ogbench.context import TASKS
-from latentctx_envs.rendering import RenderProfile
+from latentctx_agents.pvdr.trunks import MakeTrunk
+from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, measured, random_episodes, remember
 
-WORLD, OGBENCH = "LatentCtx-MetaWorldGoal-v0", "LatentCtx-OGBench-v0"
-EVALUATION_SEED = 80_000  # of the first environment
 ENCODED = 256  # windows at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnlineConfig:
-    """How a video model is adapted to a world and aligned with its actions.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
-
-    task: str = "reach-v3"  # of LatentCtx-MetaWorldGoal-v0, or such as "visual-scene" of LatentCtx-OGBench-v0
-    render_profile: RenderProfile = (
-        "turbo"  # of frames and goals; a model that saw the world's videos wants theirs
-    )
-    envs: int = 4  # side by side
-    decisions: int = 6000  # in all environments together, after the random ones
-    rollout: int = 150  # decisions of each environment between two updates
-    random_episodes: int = 10  # with random actions, before everything
-    plans: int = 16  # latents that are drawn for each decision; 1 acts on whatever the prior draws
-    astray: float = 0.1  # share of decisions in training that keep a random latent
-    spread: tuple[float, float] = (0.3, 0.1)  # of actions in training, at first and at last
-    reads: Reads = "plan"  # what the alignment module sees: the frames that a plan leads from and to, or z
-    freeze: Literal["last_layer", "none", "all"] = "last_layer"  # what of the posterior stays as pretrained
-    reinforce: bool = True  # align by reinforcement as well, not by supervision alone
-    rewards: RewardConfig = field(default_factory=RewardConfig)
-    evidence: EvidenceConfig = field(default_factory=lambda: EvidenceConfig(warm_up=(0, 0)))
-    tokenizer_steps: int = 600  # on the frames of the random episodes; then it stays as it is
-    first_steps: tuple[int, int] = (300, 2000)  # of dynamics and of supervision, after the random episodes
-    steps: tuple[int, int] = (50, 400)  # of both, after each rollout
-    pairs: int = (
-        4096  # latents and actions, drawn from all that was done, that supervision sees between two rollouts
-    )
-    batch_size: tuple[int, int] = (32, 256)  # windows of a step of either
-    learning_rate: tuple[float, float, float] = (5e-4, 2e-4, 1e-3)  # of tokenizer, dynamics and supervision
-    supervision: tuple[float, float] = (1.0, 0.1)  # its weight at first and at last
-    evaluate_every: int = 1200  # decisions, in whole rollouts of all environments
-    episodes: int = 20  # of each evaluation, without random choices of actions
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Accept JSON's lists and refuse what cannot be run in words."""
-        for name in ("spread", "first_steps", "steps", "batch_size", "learning_rate", "supervision"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        counts = (
-            "envs",
-            "decisions",
-            "rollout",
-            "random_episodes",
-            "plans",
-            "pairs",
-            "evaluate_every",
-            "episodes",
-        )
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
-        if min(self.spread) <= 0.0:
-            raise ValueError(f"spread must be above 0; got {self.spread}.")
 
 
 class Online:
@@ -113,19 +50,23 @@ class Online:
     def run(self) -> Iterator[tuple[int, Metrics]]:
         """Adapt; yield (decisions so far, metrics) before the first, every `evaluate_every` and after the last."""
         config = self.config
-        frames, actions = random_episodes(self._venv, config, self._rng)
-        adapt_tokenizer(self.model.tokenizer, frames.reshape(-1, *frames.shape[-3:]), config, self._rng)
-        self._reading = reading_of(self.model, config.reads)
-        distance = TokenDistance(self.model.tokenizer, frames[:, ::4].reshape(-1, *frames.shape[-3:]))
+        films = random_episodes(self._venv, config.random_episodes, self._rng)
+        adapt_tokenizer(self.model.tokenizer, films.pictures(), config, self._rng)
+        metric = ActionMetric(self.model.tokenizer, films.actions.shape[-1])
+        self._metric = MetricLearner(metric, config.metric, self._rng)
+        self._reading = reading_of(self.model, config.reads, metric)
+        colours = TokenDistance(self.model.tokenizer, films.pictures(every=4))
+        distance = distance_of(config.near, colours, self._metric.metric)
         planner = Planner(
             self.model.dynamics, distance, count=config.plans, rng=self._rng, random=config.astray
         )
         env = PlanningVecEnv(self._venv, self.model, planner, self._reading, config.rewards)
-        remember(env.replay, tokenize(self.model.tokenizer, frames), actions)
+        remember(env.replay, tokenize(self.model.tokenizer, films.frames), films.actions)
         agent = self._agent(env)
-        first = self._learn(env.replay, *config.first_steps, weight=config.supervision[0])
-        before = frames.shape[0] * (frames.shape[1] - 1)
-        yield 0, {**self._evaluate(distance), **first, "random_decisions": float(before)}
+        told = self._metric.learn(env.replay, config.metric.first_steps)
+        first = told | self._learn(env.replay, *config.first_steps, weight=config.supervision[0])
+        before = float(films.actions[..., 0].size)
+        yield 0, {**self._evaluate(distance), **first, "random_decisions": before}
         done = 0
         while done < config.decisions:
             agent.learn(min(config.evaluate_every, config.decisions - done), reset_num_timesteps=False)
@@ -141,9 +82,10 @@ class Online:
             left = max(0.0, 1.0 - agent.num_timesteps / config.decisions)
             self._policy.set_spread(between_ends(config.spread, left))
             weight = between_ends(config.supervision, left)
-            self._sums = self._learn(env.replay, *config.steps, weight=weight)
+            told = self._metric.learn(env.replay, config.metric.steps)
+            self._sums = told | self._learn(env.replay, *config.steps, weight=weight)
 
-        agent = make_agent(env, config, between, inputs=self._reading.size, planes=self._reading.planes)
+        agent = make_agent(env, config, between, inputs=self._reading.size, trunk=self._reading.trunk)
         assert isinstance(agent.policy, AlignmentPolicy)
         self._policy = agent.policy
         self._policy.set_spread(config.spread[0])
@@ -183,7 +125,7 @@ class Online:
         self._policy.eval()
         return losses
 
-    def _evaluate(self, distance: TokenDistance) -> Metrics:
+    def _evaluate(self, distance: Distance) -> Metrics:
         """Success over fresh goals, and the share of the distance that is left at the end."""
         config = self.config
         rng = np.random.default_rng(EVALUATION_SEED + config.seed)
@@ -227,84 +169,12 @@ def adapt_tokenizer(
         pass
 
 
-def measured(env: GoalVecEnv, policy: ActorCriticPolicy, episodes: int) -> Metrics:
-    """Success of a policy's mean actions, and the share of the distance that is left; the environments are closed."""
-    observations = env.reset()
-    success, gained, finished = np.zeros(env.num_envs, bool), np.zeros(env.num_envs), []
-    while len(finished) < episodes:
-        actions, _ = policy.predict(observations, deterministic=True)
-        observations, _, dones, infos = env.step(actions)
-        assert isinstance(observations, np.ndarray)
-        success |= [bool(info["success"]) for info in infos]
-        gained += [info["reward_goal"] for info in infos]
-        for row in np.flatnonzero(dones):
-            finished.append((success[row], 1.0 - gained[row]))
-            success[row], gained[row] = False, 0.0
-    env.close()
-    chosen = finished[:episodes]
-    return {
-        "success": float(np.mean([won for won, _ in chosen])),
-        "distance_left": float(np.mean([left for _, left in chosen])),
-    }
-
-
-def world_of(task: str) -> str:
-    """Id of the world that has a task: OGBench's are named "visual-...", all others are Meta-World's."""
-    return OGBENCH if task in TASKS else WORLD
-
-
-def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
-    """The worlds, with frames and pictures of goals."""
-    world = world_of(config.task)
-    shown: dict[str, Any] = {"task": config.task, "render_profile": config.render_profile}
-    if world == WORLD:
-        shown |= {"observation": "pixels", "goal": "pixels"}
-    venv = DummyVecEnv([lambda: gym.make(world, **shown) for _ in range(config.envs)])
-    venv.seed(seed)
-    return venv
-
-
-def random_episodes(
-    venv: VecEnv, config: OnlineConfig, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Frames uint8 (e, t + 1, 64, 64, 3) and actions float32 (e, t, a) of episodes with correlated random actions."""
-    frames: list[np.ndarray] = []
-    done: list[np.ndarray] = []
-    shape = (venv.num_envs, *(venv.action_space.shape or ()))
-    while len(frames) < config.random_episodes:
-        seen = venv.reset()
-        assert isinstance(seen, dict)
-        film, moves, action = [seen["observation"]], [], np.zeros(shape, np.float32)
-        ended = np.zeros(venv.num_envs, bool)
-        while not ended.any():
-            action = wander(action, rng)
-            seen, _, ended, infos = venv.step(action)
-            assert isinstance(seen, dict)
-            last = [
-                info["terminal_observation"]["observation"] if end else frame
-                for info, end, frame in zip(infos, ended, seen["observation"], strict=True)
-            ]
-            film.append(np.stack(last))
-            moves.append(action)
-        frames += list(np.stack(film, axis=1))
-        done += list(np.stack(moves, axis=1))
-    return np.stack(frames[: config.random_episodes]), np.stack(done[: config.random_episodes])
-
-
-def remember(replay: Replay, tokens: np.ndarray, actions: np.ndarray) -> None:
-    """Put episodes of tokens (e, t + 1, 64) and actions (e, t, a) into a replay, before it follows environments."""
-    for film, moves in zip(tokens, actions, strict=True):
-        replay.begin(0, film[0])
-        for action, frame in zip(moves, film[1:], strict=True):
-            replay.add(0, action, frame)
-
-
 def make_agent(
-    env: VecEnv, config: OnlineConfig, between: Callable[[], None], *, inputs: int, planes: int
+    env: VecEnv, config: OnlineConfig, between: Callable[[], None], *, inputs: int, trunk: MakeTrunk
 ) -> AlignedPPO:
     """PPO with the settings that all arms share.
 
-    Its actor sees the first `inputs` numbers of an observation, `planes` of 8 x 8 tokens if that is not 0.
+    Its actor sees the first `inputs` numbers of an observation; `trunk` makes the networks of actor and critic.
     """
     return AlignedPPO(
         AlignmentPolicy,
@@ -318,7 +188,7 @@ def make_agent(
         gamma=0.98,
         gae_lambda=0.95,
         ent_coef=0.0,  # the spread is set
-        policy_kwargs={"actor_inputs": inputs, "planes": planes},
+        policy_kwargs={"actor_inputs": inputs, "trunk": trunk},
         seed=config.seed,
         device="cpu",
     )

@@ -1,11 +1,21 @@
 """Planning: draw latents from the prior, foretell with each, keep the one whose future comes nearest to the goal."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentctx_agents.pvdr.distance import Plan, TokenDistance
+from latentctx_agents.pvdr.distance import Distance
 from latentctx_agents.pvdr.model import DynamicsModel
+
+
+class Plan(NamedTuple):
+    """What was chosen for each of b environments."""
+
+    latent: Tensor  # (b, z)
+    future: Tensor  # tokens int64 (b, n, 64) that it foretells
+    distance: Tensor  # (b,) the least of its frames' distances to the goal
 
 
 class Planner:
@@ -22,7 +32,7 @@ class Planner:
     def __init__(
         self,
         model: DynamicsModel,
-        distance: TokenDistance,
+        distance: Distance,
         *,
         count: int,
         rng: np.random.Generator,
@@ -40,7 +50,7 @@ class Planner:
         Args:
             context: tokens int64 (b, m, 64).
             goal: tokens int64 (b, 64).
-            scale: of the distances, (b, 2).
+            scale: of the distances, (b, k).
         """
         size = (len(context), self.count, self.model.config.latent)
         noise = torch.from_numpy(self._rng.standard_normal(size, dtype=np.float32)).to(context.device)

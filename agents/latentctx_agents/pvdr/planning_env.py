@@ -1,7 +1,7 @@
 """Image-goal worlds seen through plans: observations are features and a latent, rewards are not the environment's."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,10 +9,9 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from latentctx_agents.pvdr.distance import Plan
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.goal_venv import LEAST, GoalVecEnv
-from latentctx_agents.pvdr.planning import Planner
+from latentctx_agents.pvdr.planning import Plan, Planner
 from latentctx_agents.pvdr.reading import Reading
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokens import tokenize
@@ -30,6 +29,9 @@ class RewardConfig:
 
     plan: float = 0.1  # weight of doing what was planned
     goal: float = 1.0  # weight of getting nearer to the goal's picture
+    nearer: Literal["planned", "image"] = (
+        "planned"  # by the distance that plans are chosen by, or by `image_distance`
+    )
 
     def __post_init__(self) -> None:
         """Refuse negative weights."""
@@ -43,7 +45,7 @@ class PlanningVecEnv(GoalVecEnv):
         r_plan = -d(o', planned o') / (what one step goes on average), clipped to [-1, 0]
         r_goal = (d(o, g) - d(o', g)) / d(o_0, g), which telescopes: no loop can farm it
 
-    d of r_plan is of tokens (`TokenDistance`), d of r_goal is `image_distance` of the frames.
+    d is the planner's distance; that of r_goal is `image_distance` of the frames with `nearer="image"`.
 
     Args:
         venv: worlds whose observations are a Dict of frames "observation" and "desired_goal".
@@ -72,8 +74,8 @@ class PlanningVecEnv(GoalVecEnv):
         self.replay = Replay(count, sizes.context, sizes.future)
         self._context = torch.zeros(count, sizes.context, 64, dtype=torch.int64)
         self._goal = torch.zeros(count, 64, dtype=torch.int64)
-        self._scale = torch.ones(count, 2)
-        self._step = 0.0
+        self._scale = torch.ones(count, planner.distance.kinds)
+        self._step: Tensor | None = None  # of each kind of distance
         self._plan: Plan | None = None
 
     def begin(self, rows: np.ndarray, frames: np.ndarray, goals: np.ndarray) -> None:
@@ -93,7 +95,10 @@ class PlanningVecEnv(GoalVecEnv):
         for row in range(self.num_envs):
             self.replay.add(row, self.actions[row], tokens[row].numpy().astype(np.int16))
             infos[row]["reward_plan"] = adherence[row]
+        before = self._context[:, -1]
         self._context = torch.cat([self._context[:, 1:], tokens[:, None]], dim=1)
+        if self._rewards.nearer == "planned":
+            towards = self._nearer(before, tokens)
         return self._rewards.plan * adherence + self._rewards.goal * towards
 
     def observe(self) -> np.ndarray:
@@ -108,10 +113,17 @@ class PlanningVecEnv(GoalVecEnv):
     def _tokens(self, frames: np.ndarray) -> Tensor:
         return torch.from_numpy(tokenize(self._model.tokenizer, frames).astype(np.int64))
 
+    @torch.inference_mode()
+    def _nearer(self, before: Tensor, after: Tensor) -> np.ndarray:
+        """How much nearer to the goals all came from tokens to tokens, both (b, 64), as shares of the way."""
+        was, left = (self._planner.distance(tokens, self._goal, self._scale) for tokens in (before, after))
+        return (was - left).numpy()
+
+    @torch.inference_mode()
     def _adherence(self, tokens: Tensor) -> np.ndarray:
         assert self._plan is not None
         distance = self._planner.distance
-        missed = distance.parts(tokens, self._plan.future[:, 0]).mean(-1)
-        went = float(distance.parts(tokens, self._context[:, -1]).mean())
-        self._step = went if self._step == 0.0 else AVERAGING * self._step + (1.0 - AVERAGING) * went
-        return np.clip(-missed.numpy() / (self._step + LEAST), -1.0, 0.0)
+        missed = distance.parts(tokens, self._plan.future[:, 0])
+        went = distance.parts(tokens, self._context[:, -1]).mean(dim=0)
+        self._step = went if self._step is None else torch.lerp(went, self._step, AVERAGING)
+        return (missed / (self._step + LEAST)).mean(dim=-1).neg().clamp(-1.0, 0.0).numpy()

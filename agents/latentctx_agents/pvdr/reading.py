@@ -1,22 +1,28 @@
-"""What the alignment module reads of a plan: its latent, or the frame that it leads to."""
+"""What the alignment module reads of a plan: its latent, the frame that it leads to, or the way there."""
 
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from latentctx_agents.pvdr.action_metric import ActionMetric, standardised
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.model import DynamicsModel, split
+from latentctx_agents.pvdr.trunks import PlanesTrunk, VectorTrunk
 from latentctx_envs.encoders.dynamics.config import GRID
 
-Reads = Literal["plan", "latent"]
+Reads = Literal["plan", "latent", "way"]
+REACH = 10.0  # [actions] that a place is divided by
 
 
 class Reading(Protocol):
     """How a context and a plan become numbers, and a context and what followed it the same numbers."""
 
     size: int  # how many numbers
-    planes: int  # of 8 x 8 tokens, if that is what they are; 0 for a plain vector
+
+    def trunk(self, more: int) -> nn.Module:
+        """A network that reads them and `more` further ones, as `trunks` has them."""
+        ...
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
         """Of tokens (b, m, 64), z (b, z) and the tokens (b, n, 64) that it foretells; (b, size)."""
@@ -36,7 +42,11 @@ class LatentReading:
 
     def __init__(self, model: VideoModel) -> None:
         self._dynamics = model.dynamics
-        self.size, self.planes = model.config.width + model.config.latent, 0
+        self.size = model.config.width + model.config.latent
+
+    def trunk(self, more: int) -> nn.Module:
+        """See `Reading`."""
+        return VectorTrunk(self.size + more)
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
         """See `Reading`."""
@@ -60,10 +70,13 @@ class PlanReading:
 
     def __init__(self, model: VideoModel) -> None:
         self._dynamics = model.dynamics
-        codes = model.tokenizer.encoder.codebook.detach()
-        self._vectors = (codes - codes.mean(dim=0)) / codes.std(dim=0).clamp_min(1e-6)
-        self.planes = 2 * codes.shape[1]
-        self.size = self.planes * GRID * GRID
+        self._vectors = standardised(model.tokenizer)
+        self._planes = 2 * self._vectors.shape[1]
+        self.size = self._planes * GRID * GRID
+
+    def trunk(self, more: int) -> nn.Module:
+        """See `Reading`."""
+        return PlanesTrunk(self._planes, more)
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
         """See `Reading`."""
@@ -72,14 +85,49 @@ class PlanReading:
 
     def of_window(self, window: Tensor) -> Tensor:
         """See `Reading`; the frame is what the drawn z foretells, as in acting, not what came."""
-        context, _ = split(window, self._dynamics.config)
-        latent = drawn(self._dynamics, window)
-        return self.of_plan(context, latent, self._dynamics.plans(context, latent))
+        return self.of_plan(*foretold(self._dynamics, window))
 
 
-def reading_of(model: VideoModel, reads: Reads) -> Reading:
-    """The reading of this name."""
+class WayReading:
+    """Where the body is, and how much it does a step on the way to each foretold frame, in actions.
+
+    Args:
+        model: in use; its tokenizer must stay as it is.
+        metric: in use; what it learns meanwhile counts from then on.
+    """
+
+    def __init__(self, model: VideoModel, metric: ActionMetric) -> None:
+        self._dynamics, self._metric = model.dynamics, metric
+        self._steps = torch.arange(1, model.config.future + 1)[:, None]
+        self.size = (1 + model.config.future) * metric.place.out_features
+
+    def trunk(self, more: int) -> nn.Module:
+        """See `Reading`."""
+        return VectorTrunk(self.size + more, norm=False)
+
+    def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
+        """See `Reading`."""
+        places = self._metric(torch.cat([context[:, -1:], future], dim=1))
+        here, there = places[:, :1], places[:, 1:]
+        return torch.cat([here / REACH, (there - here) / self._steps], dim=1).flatten(1)
+
+    def of_window(self, window: Tensor) -> Tensor:
+        """See `Reading`; the frames are what the drawn z foretells, as in acting, not what came."""
+        return self.of_plan(*foretold(self._dynamics, window))
+
+
+def reading_of(model: VideoModel, reads: Reads, metric: ActionMetric) -> Reading:
+    """The reading of this name; one of them reads places."""
+    if reads == "way":
+        return WayReading(model, metric)
     return PlanReading(model) if reads == "plan" else LatentReading(model)
+
+
+def foretold(dynamics: DynamicsModel, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Contexts of windows, a z of each, drawn from the posterior, and the frames that it foretells."""
+    context, _ = split(window, dynamics.config)
+    latent = drawn(dynamics, window)
+    return context, latent, dynamics.plans(context, latent)
 
 
 def drawn(dynamics: DynamicsModel, window: Tensor) -> Tensor:

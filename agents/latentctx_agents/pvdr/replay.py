@@ -61,3 +61,29 @@ class Replay:
         ]
         actions = [long[i].actions[t] for i, t in zip(chosen, times, strict=True)]
         return torch.from_numpy(np.stack(windows).astype(np.int64)), torch.from_numpy(np.stack(actions))
+
+    def pairs(self, rng: np.random.Generator, batch_size: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Two frames of one episode and what was done between them.
+
+        Args:
+            rng: draws them.
+            batch_size: b.
+            horizon: steps between the two, at most.
+
+        Returns:
+            Tokens int64 (b, 64) of the earlier and of the later frame, and the sum of the actions between them, (b, a).
+
+        Raises:
+            ValueError: no episode has a step yet.
+        """
+        long = [episode for episode in self.episodes if episode.actions]
+        if not long:
+            raise ValueError("no episode has a step yet.")
+        counts = np.array([len(episode.actions) for episode in long])
+        chosen = rng.choice(len(long), size=batch_size, p=counts / counts.sum())
+        starts = rng.integers(counts[chosen])
+        ends = np.minimum(starts + rng.integers(1, horizon + 1, size=batch_size), counts[chosen])
+        rows = list(zip(chosen, starts, ends, strict=True))
+        first, last = (np.stack([long[i].frames[t[k]] for i, *t in rows]).astype(np.int64) for k in (0, 1))
+        done = np.stack([np.sum(long[i].actions[start:end], axis=0) for i, start, end in rows])
+        return torch.from_numpy(first), torch.from_numpy(last), torch.from_numpy(done)

@@ -13,20 +13,26 @@ from tqdm import tqdm
 
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
-from latentctx_agents.pvdr.online import Online, OnlineConfig, world_of
+from latentctx_agents.pvdr.online import Online
+from latentctx_agents.pvdr.online_config import OnlineConfig
+from latentctx_agents.pvdr.straight import Straight
+from latentctx_agents.pvdr.worlds import world_of
 from latentctx_agents.results import Measurement, add_results
 from latentctx_agents.runs import RunFolder
 from latentctx_envs.replacing import replacing
 
-FULL, SCRATCH, SUPERVISED, ONE_SAMPLE, GOAL_PPO = "pvdr", "scratch", "supervised", "one-sample", "goal-ppo"
+FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sample"
+GOAL_PPO, STRAIGHT = "goal-ppo", "straight"
 METHODS: dict[str, dict[str, Any]] = {
     FULL: {},
     SCRATCH: {"freeze": "none"},  # the same code on a model that has seen no video
     SUPERVISED: {"reinforce": False},  # alignment by supervision alone
     ONE_SAMPLE: {"plans": 1},  # acts on whatever the prior draws; nothing is chosen
     GOAL_PPO: {},  # no video model: PPO on the tokens of frame and goal, for the same reward of coming nearer
+    STRAIGHT: {},  # no video model either: straight along the distance that is learned from actions
 }
 """What each method changes in the whole one."""
+_PLANLESS: dict[str, type[GoalPpo | Straight]] = {GOAL_PPO: GoalPpo, STRAIGHT: Straight}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +107,7 @@ def run_cell(
     if method == SCRATCH:
         torch.manual_seed(seed)
         pretrained = VideoModel(pretrained.config)
-    agent = GoalPpo(pretrained, online) if method == GOAL_PPO else Online(pretrained, online)
+    agent = _PLANLESS.get(method, Online)(pretrained, online)
     curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
     place.mkdir(parents=True, exist_ok=True)
     with replacing(file) as fresh:
@@ -120,7 +126,7 @@ def rows_of(
     """The measurements of a cell: each point of its curve, and the mean success over it (area under the curve)."""
     common = {
         "task": task, "plans": METHODS[method].get("plans", config.online.plans), "episodes": config.online.episodes,
-        "budget": config.online.decisions, "reads": config.online.reads, "random_episodes": config.online.random_episodes,
+        "budget": config.online.decisions, "reads": config.online.reads, "near": config.online.near, "random_episodes": config.online.random_episodes,
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
     }  # fmt: skip
     dataset = "" if method == SCRATCH else str(record["dataset"])

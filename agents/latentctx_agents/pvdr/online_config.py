@@ -1,0 +1,73 @@
+"""Settings of the online stage."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from latentctx_agents.pvdr.action_metric import MetricConfig
+from latentctx_agents.pvdr.distance import Near
+from latentctx_agents.pvdr.evidence import EvidenceConfig
+from latentctx_agents.pvdr.planning_env import RewardConfig
+from latentctx_agents.pvdr.reading import Reads
+from latentctx_envs.rendering import RenderProfile
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig:
+    """How a video model is adapted to a world and aligned with its actions.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    task: str = "reach-v3"  # of LatentCtx-MetaWorldGoal-v0, or such as "visual-scene" of LatentCtx-OGBench-v0
+    render_profile: RenderProfile = (
+        "turbo"  # of frames and goals; a model that saw the world's videos wants theirs
+    )
+    envs: int = 4  # side by side
+    decisions: int = 6000  # in all environments together, after the random ones
+    rollout: int = 150  # decisions of each environment between two updates
+    random_episodes: int = 10  # with random actions, before everything
+    plans: int = 16  # latents that are drawn for each decision; 1 acts on whatever the prior draws
+    astray: float = 0.1  # share of decisions in training that keep a random latent
+    spread: tuple[float, float] = (0.3, 0.1)  # of actions in training, at first and at last
+    near: Near = "actions"  # the distance that plans are chosen by: learned from actions, of tokens, or both
+    metric: MetricConfig = field(default_factory=MetricConfig)  # how the first of these is learned
+    reads: Reads = (
+        "way"  # what the alignment module sees of a plan: the way there in actions, the frames, or z
+    )
+    freeze: Literal["last_layer", "none", "all"] = "last_layer"  # what of the posterior stays as pretrained
+    reinforce: bool = True  # align by reinforcement as well, not by supervision alone
+    rewards: RewardConfig = field(default_factory=RewardConfig)
+    evidence: EvidenceConfig = field(default_factory=lambda: EvidenceConfig(warm_up=(0, 0)))
+    tokenizer_steps: int = 600  # on the frames of the random episodes; then it stays as it is
+    first_steps: tuple[int, int] = (300, 2000)  # of dynamics and of supervision, after the random episodes
+    steps: tuple[int, int] = (50, 400)  # of both, after each rollout
+    pairs: int = (
+        4096  # latents and actions, drawn from all that was done, that supervision sees between two rollouts
+    )
+    batch_size: tuple[int, int] = (32, 256)  # windows of a step of either
+    learning_rate: tuple[float, float, float] = (5e-4, 2e-4, 1e-3)  # of tokenizer, dynamics and supervision
+    supervision: tuple[float, float] = (1.0, 0.1)  # its weight at first and at last
+    evaluate_every: int = 1200  # decisions, in whole rollouts of all environments
+    episodes: int = 20  # of each evaluation, without random choices of actions
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Accept JSON's lists and refuse what cannot be run in words."""
+        for name in ("spread", "first_steps", "steps", "batch_size", "learning_rate", "supervision"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        counts = (
+            "envs",
+            "decisions",
+            "rollout",
+            "random_episodes",
+            "plans",
+            "pairs",
+            "evaluate_every",
+            "episodes",
+        )
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
+        if min(self.spread) <= 0.0:
+            raise ValueError(f"spread must be above 0; got {self.spread}.")

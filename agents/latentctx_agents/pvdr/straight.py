@@ -1,0 +1,109 @@
+"""A baseline that plans nothing: it walks straight along the learned distance, by the way from here to the goal."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv
+
+from latentctx_agents.optim import Metrics
+from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
+from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.goal_venv import GoalVecEnv
+from latentctx_agents.pvdr.online import adapt_tokenizer, between_ends
+from latentctx_agents.pvdr.online_config import OnlineConfig
+from latentctx_agents.pvdr.replay import Replay
+from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, measured, random_episodes, remember
+
+
+class WayVecEnv(GoalVecEnv):
+    """Observations float32 (a): the sum of actions from here to the goal, as a metric tells it; reward r_goal.
+
+    Args:
+        venv: worlds whose observations are a Dict of frames "observation" and "desired_goal".
+        model: whose tokenizer.
+        metric: in use; what it learns meanwhile counts from then on.
+    """
+
+    def __init__(self, venv: VecEnv, model: VideoModel, metric: ActionMetric) -> None:
+        self._tokenizer, self._metric = model.tokenizer, metric
+        super().__init__(venv, spaces.Box(-np.inf, np.inf, (metric.place.out_features,), np.float32))
+        self.replay = Replay(venv.num_envs, model.config.context, model.config.future)
+        self._seen = np.zeros((venv.num_envs, 2, 64), np.int16)  # tokens of the frame and of the goal
+
+    def begin(self, rows: np.ndarray, frames: np.ndarray, goals: np.ndarray) -> None:
+        """Episodes of some environments begin."""
+        self._seen[rows] = tokenize(self._tokenizer, np.stack([frames, goals], axis=1))
+        for row in rows.tolist():
+            self.replay.begin(row, self._seen[row, 0].copy())
+
+    def move(self, frames: np.ndarray, towards: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
+        """All environments moved: remember it."""
+        self._seen[:, 0] = tokenize(self._tokenizer, frames)
+        for row in range(self.num_envs):
+            self.replay.add(row, self.actions[row], self._seen[row, 0].copy())
+        return towards
+
+    def observe(self) -> np.ndarray:
+        """The way from here to the goal."""
+        with torch.inference_mode():
+            here, goal = self._metric(torch.from_numpy(self._seen.astype(np.int64))).unbind(1)
+        return (goal - here).numpy()
+
+
+class AsTheWay:
+    """Does what is observed, as far as actions go; as `measured` asks policies."""
+
+    def predict(self, observation: np.ndarray, *, deterministic: bool) -> tuple[np.ndarray, None]:
+        """The observation itself."""
+        return np.clip(observation, -1.0, 1.0), None
+
+
+class Straight:
+    """One training of the baseline; `run` yields measurements as `Online` does.
+
+    Args:
+        model: whose tokenizer is adapted to the world and then looked through; its dynamics are not used.
+        config: budgets and the metric's settings are those of the whole method.
+    """
+
+    def __init__(self, model: VideoModel, config: OnlineConfig) -> None:
+        torch.manual_seed(config.seed)
+        self._model, self.config = model, config
+        self._rng = np.random.default_rng(config.seed)
+
+    def run(self) -> Iterator[tuple[int, Metrics]]:
+        """Train; yield (decisions so far, metrics) before the first, every `evaluate_every` and after the last."""
+        config = self.config
+        venv = make_envs(config, config.seed)
+        films = random_episodes(venv, config.random_episodes, self._rng)
+        adapt_tokenizer(self._model.tokenizer, films.pictures(), config, self._rng)
+        metric = ActionMetric(self._model.tokenizer, films.actions.shape[-1])
+        learner = MetricLearner(metric, config.metric, self._rng)
+        env = WayVecEnv(venv, self._model, metric)
+        remember(env.replay, tokenize(self._model.tokenizer, films.frames), films.actions)
+        told = learner.learn(env.replay, config.metric.first_steps)
+        before = float(films.actions[..., 0].size)
+        yield 0, {**self._evaluate(metric), **told, "random_decisions": before}
+        env.reset()
+        done, since, way = 0, 0, env.observe()
+        while done < config.decisions:
+            spread = between_ends(config.spread, 1.0 - done / config.decisions)
+            for _ in range(config.rollout):
+                noise = spread * self._rng.standard_normal(way.shape)
+                env.step(np.clip(way, -1.0, 1.0) + noise)
+                way = env.observe()
+            told = learner.learn(env.replay, config.metric.steps)
+            way = env.observe()
+            done, since = done + config.rollout * config.envs, since + config.rollout * config.envs
+            if since >= config.evaluate_every or done >= config.decisions:
+                since = 0
+                yield done, {**self._evaluate(metric), **told}
+        venv.close()
+
+    def _evaluate(self, metric: ActionMetric) -> Metrics:
+        env = WayVecEnv(make_envs(self.config, EVALUATION_SEED), self._model, metric)
+        return measured(env, AsTheWay(), self.config.episodes)
