@@ -1,8 +1,9 @@
-"""Files that are replaced whole or not at all."""
+"""Files that are replaced whole or not at all, and known by their bytes."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import file_digest
 from pathlib import Path
 
 
@@ -15,3 +16,9 @@ def replacing(path: Path) -> Iterator[Path]:
     fresh = path.with_name(f"{path.name}.partial")
     yield fresh
     os.replace(fresh, path)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """Training of the locomotion demonstrators: Stable-Baselines3's PPO on the native vector environment.
 
 The algorithm is the library's. This module makes the environment, keeps evenly spaced snapshots of the policy for the
-replay datasets, writes a checkpoint from which a killed training goes on, and measures the result as the paper does.
+replay datasets, and writes a checkpoint from which a killed training goes on.
 """
 
 import json
@@ -18,18 +18,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from latentctx_agents.demonstrator_envs import CHEETAH_ANGLE, FlipTraining, Phase
-from latentctx_agents.results import Measurement
 from latentctx_agents.runs import MetricsLog, RunFolder
-from latentctx_datasets.demonstrators import Draws
 from latentctx_datasets.demonstrators.locomotion import (
     ENV_IDS,
     LAYERS,
 )
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS, NATIVE_RETURN, most
-from latentctx_datasets.videos.clips import sha256_of
+from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.extras import require
-from latentctx_envs.replacing import replacing
-from latentctx_envs.rollout import Policy, rollout
+from latentctx_envs.replacing import replacing, sha256_of
 from latentctx_envs.wrappers.sb3 import to_sb3
 
 require("stable_baselines3", "agents")
@@ -38,15 +34,8 @@ from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize  # noqa: E402
 
-EVALUATION_SEED = 60_000
 CHECKPOINT, SNAPSHOTS = "checkpoint.safetensors", "snapshots.safetensors"
 OnRollout = Callable[[int, dict[str, float]], None]
-
-PAPER_RETURNS: dict[str, float] = {
-    "walker-stand": 957.87, "walker-walk": 943.79, "walker-run": 604.10, "cheetah-run": 888.65,
-    "cheetah-run-backward": 218.50, "cheetah-flip": 485.79, "cheetah-flip-backward": 379.91,
-}  # fmt: skip
-"""Mean returns of AIME's experts; at most 1,000, for the last three (one control step a decision counts) 500."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,70 +323,3 @@ def load_checkpoint(model: PPO, path: Path) -> None:
 def _metadata(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as file:
         return file.metadata()
-
-
-def returns_of(
-    policy: Policy,
-    task: str,
-    *,
-    episodes: int = 100,
-    reward_mode: str = "last_substep",
-    seed: int = EVALUATION_SEED,
-    **env_kwargs: Any,
-) -> np.ndarray:
-    """Returns of episodes of 500 decisions, by default as AIME counts them, float64 (episodes,).
-
-    Args:
-        policy: acts on what the environment shows.
-        task: a name in `ENV_IDS`.
-        episodes: all side by side in one vector environment.
-        reward_mode: how a decision's control steps are counted.
-        seed: of the first episode; the next ones have the next seeds.
-        env_kwargs: further ones of the environment, such as `observation`.
-    """
-    env = gym.make_vec(
-        ENV_IDS[task],
-        num_envs=episodes,
-        **{**ENV_KWARGS, "reward_mode": reward_mode, **env_kwargs},
-    )
-    if isinstance(policy, Draws):
-        policy.begin(env.single_action_space, range(seed, seed + episodes))  # type: ignore[arg-type]
-    total = np.zeros(episodes)
-    for step in rollout(env, policy, [{"seed": seed}]):
-        total += step.reward
-    env.close()
-    return total
-
-
-def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measurement]:
-    """Mean return and its standard deviation over episodes, as AIME counts returns and summed up.
-
-    Args:
-        policy: the demonstrator.
-        task: a name in `ENV_IDS`.
-        episodes: of each way of counting.
-    """
-    rows = []
-    for mode in ("last_substep", "sum"):
-        returns = returns_of(policy, task, episodes=episodes, reward_mode=mode)
-        for metric, value in (("return", returns.mean()), ("return_std", returns.std())):
-            rows.append(
-                Measurement(
-                    study="demonstrators",
-                    world=ENV_IDS[task],
-                    dataset="",
-                    method=f"{task}-ppo",
-                    setting={
-                        "task": task,
-                        **ENV_KWARGS,
-                        "reward_mode": mode,
-                        "episodes": episodes,
-                        "paper": PAPER_RETURNS.get(task),
-                        "max_return": most(task) if mode == "last_substep" else NATIVE_RETURN,
-                    },
-                    seed=EVALUATION_SEED,
-                    metric=metric,
-                    value=float(value),
-                )
-            )
-    return rows

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from latentctx_agents.optim import write_weights
-from latentctx_datasets.videos.clips import sha256_of
+from latentctx_envs.replacing import sha256_of
 
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"

@@ -12,8 +12,8 @@ from latentctx_agents.aime import baselines
 from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.cli import main
-from latentctx_agents.demonstrators import returns_of
 from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.returns import returns_of
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import WorldModel
 from latentctx_agents.world_models.train import WorldModelTraining, train_world_model

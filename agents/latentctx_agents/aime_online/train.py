@@ -23,7 +23,6 @@ from latentctx_agents.aime.imitate import (
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.aime_online.agent import OnlineAime, Own, own_batch
 from latentctx_agents.aime_online.config import OnlineConfig
-from latentctx_agents.demonstrators import returns_of
 from latentctx_agents.dreamer.buffer import EpisodeBuffer
 from latentctx_agents.dreamer.train import collect
 from latentctx_agents.model_folder import weights_hash
@@ -36,6 +35,7 @@ from latentctx_agents.optim import (
     unheard,
     write_weights,
 )
+from latentctx_agents.returns import returns_of
 from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics, training_record
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
@@ -43,8 +43,8 @@ from latentctx_agents.world_models.windows import Windows, open_episodes, window
 from latentctx_datasets import StateStore
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
-from latentctx_datasets.videos.clips import sha256_of
 from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
+from latentctx_envs.replacing import sha256_of
 
 COLLECTION_SEED = 6_000_000  # of the first episode; no dataset's episodes have these seeds
 OFFLINE = "offline"  # run folder of the imitation that comes before

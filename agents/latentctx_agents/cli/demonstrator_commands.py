@@ -10,8 +10,9 @@ import tyro
 from tqdm import tqdm
 
 from latentctx_agents.demonstrator_publishing import publish
-from latentctx_agents.demonstrators import PAPER_RETURNS, DemonstratorConfig, measure, train
+from latentctx_agents.demonstrators import DemonstratorConfig, train
 from latentctx_agents.results import write_results
+from latentctx_agents.returns import PAPER_RETURNS, measure
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy
 
 

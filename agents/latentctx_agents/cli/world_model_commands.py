@@ -50,7 +50,7 @@ def imitate(words: list[str]) -> None:
 
     from latentctx_agents.aime import imitate as module
     from latentctx_agents.aime.acting import LatentPolicy
-    from latentctx_agents.demonstrators import returns_of
+    from latentctx_agents.returns import returns_of
     from latentctx_agents.world_models.folder import load_world_model
 
     @dataclass(frozen=True, kw_only=True)

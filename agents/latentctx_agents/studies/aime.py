@@ -19,9 +19,9 @@ from latentctx_agents.aime import baselines
 from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.imitate import imitate, true_evidence, view_of
 from latentctx_agents.aime.stacked import Stacked, stack_of
-from latentctx_agents.demonstrators import returns_of
 from latentctx_agents.optim import write_weights
 from latentctx_agents.results import Measurement, add_results
+from latentctx_agents.returns import returns_of
 from latentctx_agents.runs import RunFolder, read_metrics
 from latentctx_agents.studies.aime_grid import (
     AIME,

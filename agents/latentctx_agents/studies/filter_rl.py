@@ -147,7 +147,7 @@ class _Judge(BaseCallback):
 def returns_behind(model: PPO, normal: VecNormalize, venv: VecEnv, steps: int) -> np.ndarray:
     """Summed rewards of one episode of the mean action in each environment, float64 (n,); the same episodes each time.
 
-    `demonstrators.returns_of` measures policies on bare environments; this one sees what PPO saw, stacked or normalised.
+    `returns.returns_of` measures policies on bare environments; this one sees what PPO saw, stacked or normalised.
     """
     venv.seed(EVALUATION_SEED)
     seen, total = venv.reset(), np.zeros(venv.num_envs)

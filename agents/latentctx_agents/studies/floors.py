@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from latentctx_agents.demonstrators import EVALUATION_SEED, returns_of
 from latentctx_agents.results import Measurement
+from latentctx_agents.returns import EVALUATION_SEED, returns_of
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS

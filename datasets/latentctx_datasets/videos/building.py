@@ -24,9 +24,9 @@ import numpy as np
 from tqdm import tqdm
 
 from latentctx_datasets.library import DatasetError, locked
-from latentctx_datasets.videos.clips import FORMAT_VERSION, INDEX, Clip, read_index, sha256_of
+from latentctx_datasets.videos.clips import FORMAT_VERSION, INDEX, Clip, read_index
 from latentctx_envs.cores import available_cores
-from latentctx_envs.replacing import replacing
+from latentctx_envs.replacing import replacing, sha256_of
 
 PLAN = "build.json"
 SHARD = 100  # clips, unless the plan says otherwise; 37 MB of 30 frames of 64 px

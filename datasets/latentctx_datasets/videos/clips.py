@@ -9,7 +9,6 @@ hand-000.npy      float32 (n, frames, 4), likewise: x, y, z [m] and yaw [rad] of
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.mapped import cache_root
+from latentctx_envs.replacing import sha256_of
 
 FORMAT_VERSION = 1
 INDEX, STAMP = "index.json", "verified.json"
@@ -280,12 +280,6 @@ def _check_files(folder: Path, index: dict[str, Any]) -> None:
             )
     if known != stamps:
         _write_stamps(folder, known)
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, hexadecimal."""
-    with path.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
 
 
 def _read_stamps(folder: Path) -> dict[str, Any]:
