@@ -296,6 +296,23 @@ def test_the_baseline_that_goes_straight_sees_the_way_and_does_it(video_model):
     assert {"success", "distance_left", "metric"} <= curve[-1][1].keys()
 
 
+def test_longer_decisions_make_shorter_episodes_of_the_same_world():
+    short, long = (make_envs(dataclasses.replace(SHORT, stride=stride), 0) for stride in (1, 3))
+    action = np.array([[1.0, 0.2, 0.5, 0.0]], np.float32)
+    for venv, times in ((short, 3), (long, 1)):
+        venv.reset()
+        for _ in range(times):
+            seen, *_ = venv.step(action)
+        venv.seen = seen["observation"]
+    assert np.array_equal(short.seen, long.seen)
+    steps = 1
+    while not long.step(action)[2].any():
+        steps += 1
+    assert steps + 1 == 34
+    with pytest.raises(ValueError, match="stride 1"):
+        make_envs(dataclasses.replace(SHORT, task="visual-scene", stride=2), 0)
+
+
 @pytest.mark.slow
 def test_the_method_acts_in_the_second_simulator(video_model):
     pytest.importorskip("ogbench")

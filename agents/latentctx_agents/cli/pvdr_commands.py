@@ -1,7 +1,7 @@
 """`latentctx pvdr`: pretraining on videos, and a look at what was learned; `latentctx study pvdr` acts with it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -113,9 +113,10 @@ def distances(words: list[str]) -> None:
     arguments = tyro.cli(Distances, args=words, prog="latentctx pvdr distances", default=default)
     torch.set_num_threads(1)
     model, record = load_video_model(arguments.model)
-    found = ranking.rank(model, arguments.config, arguments.held_out)
+    config = replace(arguments.config, stride=int(record["config"]["stride"]))
+    found = ranking.rank(model, config, arguments.held_out)
     if arguments.results is not None:
-        rows = ranking.rows_of(found, record, arguments.config, arguments.held_out)
+        rows = ranking.rows_of(found, record, config, arguments.held_out)
         add_results(arguments.results, rows)
     print(f"{'distance':<10}{'rank':>6}{'chosen [m]':>12}")
     for name, ranked in found.items():

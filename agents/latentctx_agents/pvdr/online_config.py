@@ -23,6 +23,7 @@ class OnlineConfig:
     render_profile: RenderProfile = (
         "turbo"  # of frames and goals; a model that saw the world's videos wants theirs
     )
+    stride: int = 1  # frames of the world's videos that a decision lasts; that of the model's pretraining
     envs: int = 4  # side by side
     decisions: int = 6000  # in all environments together, after the random ones
     rollout: int = 150  # decisions of each environment between two updates
@@ -57,6 +58,7 @@ class OnlineConfig:
         for name in ("spread", "first_steps", "steps", "batch_size", "learning_rate", "supervision"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         counts = (
+            "stride",
             "envs",
             "decisions",
             "rollout",

@@ -82,7 +82,12 @@ def rows_of(
     found: dict[str, Ranked], record: dict[str, Any], config: OnlineConfig, held_out: int
 ) -> Iterator[Measurement]:
     """What was found, as rows of a CSV; `record` is that of the model's training."""
-    setting = {"task": config.task, "random_episodes": config.random_episodes, "held_out": held_out}
+    setting = {
+        "task": config.task,
+        "random_episodes": config.random_episodes,
+        "held_out": held_out,
+        "stride": config.stride,
+    }
     for method, ranked in found.items():
         for metric, value in vars(ranked).items():
             yield Measurement(

@@ -10,7 +10,8 @@ from latentctx_agents.optim import Metrics
 from latentctx_agents.pvdr.goal_venv import GoalVecEnv
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.replay import Replay
-from latentctx_datasets.videos.play import wander
+from latentctx_datasets.videos.play import STEPS, wander
+from latentctx_envs.meta_world.goal_env import ACTION_REPEAT
 from latentctx_envs.ogbench.context import TASKS
 
 WORLD, OGBENCH = "LatentCtx-MetaWorldGoal-v0", "LatentCtx-OGBench-v0"
@@ -23,11 +24,18 @@ def world_of(task: str) -> str:
 
 
 def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
-    """The worlds, with frames and pictures of goals."""
+    """The worlds, with frames and pictures of goals; longer decisions make episodes of as many fewer.
+
+    Raises:
+        ValueError: decisions of this world have one length.
+    """
     world = world_of(config.task)
     shown: dict[str, Any] = {"task": config.task, "render_profile": config.render_profile}
     if world == WORLD:
-        shown |= {"observation": "pixels", "goal": "pixels"}
+        shown |= {"observation": "pixels", "goal": "pixels", "action_repeat": config.stride * ACTION_REPEAT}
+        shown |= {"max_episode_steps": -(-STEPS // config.stride)}
+    elif config.stride != 1:
+        raise ValueError(f"decisions in {world} last one frame: pretrain with stride 1; got {config.stride}.")
     venv = DummyVecEnv([lambda: gym.make(world, **shown) for _ in range(config.envs)])
     venv.seed(seed)
     return venv

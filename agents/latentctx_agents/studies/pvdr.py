@@ -43,7 +43,7 @@ class PvdrStudyConfig:
         ValueError: the shared settings already contain what a method changes.
     """
 
-    online: OnlineConfig = field(default_factory=OnlineConfig)  # its task and seed are overridden
+    online: OnlineConfig = field(default_factory=OnlineConfig)  # its task, seed and stride are overridden
 
     def __post_init__(self) -> None:
         """A method's change must be one."""
@@ -102,8 +102,9 @@ def run_cell(
     file = place / "curve.json"
     if file.exists():
         return json.loads(file.read_text())
-    online = dataclasses.replace(config.online, task=task, seed=seed, **METHODS[method])
-    pretrained, _ = load_video_model(model)
+    pretrained, record = load_video_model(model)
+    stride = int(record["config"]["stride"])
+    online = dataclasses.replace(config.online, task=task, seed=seed, stride=stride, **METHODS[method])
     if method == SCRATCH:
         torch.manual_seed(seed)
         pretrained = VideoModel(pretrained.config)
@@ -127,6 +128,7 @@ def rows_of(
     common = {
         "task": task, "plans": METHODS[method].get("plans", config.online.plans), "episodes": config.online.episodes,
         "budget": config.online.decisions, "reads": config.online.reads, "near": config.online.near, "random_episodes": config.online.random_episodes,
+        "stride": int(record["config"]["stride"]),
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
     }  # fmt: skip
     dataset = "" if method == SCRATCH else str(record["dataset"])
