@@ -9,7 +9,7 @@ from tiny_pvdr import SHORT, TINY, draw_tokens
 
 from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricConfig, MetricLearner
-from latentctx_agents.pvdr.distance import TokenDistance, distance_of
+from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance, distance_of
 from latentctx_agents.pvdr.folder import load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo, TokenGoalVecEnv
 from latentctx_agents.pvdr.model import DynamicsModel
@@ -26,11 +26,11 @@ from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
 from latentctx_datasets.videos import open_clips
 
 
-class Nearest:
+class Nearest(Distance):
     """A distance for tests: of the first token to the goal's first."""
 
-    def __call__(self, found, goal, scale):
-        return (found[..., 0] - goal[..., 0]).abs().float() + 0.0 * scale[..., 0]
+    def parts(self, tokens, goal):
+        return (tokens[..., 0] - goal[..., 0]).abs().float()[..., None]
 
 
 @pytest.mark.parametrize(("near", "kinds"), [("tokens", 2), ("actions", 1), ("both", 3)])
@@ -114,7 +114,7 @@ def test_the_planner_keeps_the_latent_whose_future_comes_nearest():
     torch.manual_seed(0)
     model = DynamicsModel(TINY)
     model.decoder.copy.data.fill_(0.0)
-    context, goal, scale = draw_tokens(3, 2, 64), torch.full((3, 64), 9), torch.ones(3, 2)
+    context, goal, scale = draw_tokens(3, 2, 64), torch.full((3, 64), 9), torch.ones(3, 1)
     plan = Planner(model, Nearest(), count=16, rng=np.random.default_rng(3)).plan(context, goal, scale)
     noise = torch.from_numpy(np.random.default_rng(3).standard_normal((3, 16, 4), dtype=np.float32))
     _, futures = model.sample(context, 16, noise)
@@ -122,6 +122,24 @@ def test_the_planner_keeps_the_latent_whose_future_comes_nearest():
     assert torch.equal(plan.distance, least.amin(1).float())
     assert torch.equal(plan.future[..., 0].sub(9).abs().amin(-1).float(), plan.distance)
     assert (least.amin(1) < least.amax(1)).any()
+
+
+def test_what_is_expected_of_a_plan_is_its_tokens_where_these_are_certain(video_model):
+    model, _ = load_video_model(video_model)
+    metric, decoder = ActionMetric(model.tokenizer, 4).eval(), model.dynamics.decoder
+    context, latent, table = draw_tokens(3, 2, 64), torch.randn(3, TINY.latent), metric.vectors
+    with torch.no_grad():
+        shares = decoder(context, latent).softmax(-1)
+        expected = decoder.expected(context, latent, table)
+        assert torch.allclose(expected[1, 2, 5], (shares[1, 2, 5, :, None] * table).sum(0), atol=1e-5)
+        decoder.copy.fill_(100.0)
+        assert torch.allclose(
+            decoder.expected(context, latent, table)[:, 2], table[context[:, -1]], atol=1e-4
+        )
+        scale = torch.tensor([[2.0], [1.0], [1.0]])
+        left = ActionDistance(metric).of_plans(model.dynamics, context, latent, context[:, 0], scale)
+        way = (metric(context[:, 0]) - metric(context[:, 1])).norm(dim=-1)
+    assert left.shape == (3, TINY.future) and torch.allclose(left[:, 0], way / scale[:, 0], atol=1e-3)
 
 
 def test_replay_gives_the_action_that_followed_the_context():
@@ -252,7 +270,8 @@ def test_supervision_reads_windows_as_acting_reads_plans(video_model, acted, rea
             assert torch.equal(inputs[:, -TINY.latent :], latent)
             return
         if reads == "way":
-            way = metric(future[:, -1]) - metric(window[:, 1])
+            expected = model.dynamics.decoder.expected(window[:, :2], latent, metric.vectors)
+            way = metric.of_vectors(expected[:, -1]) - metric(window[:, 1])
             assert torch.allclose(inputs[:, -4:], way / TINY.future, atol=1e-5)
             return
         codes = model.tokenizer.encoder.codebook

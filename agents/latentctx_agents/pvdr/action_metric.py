@@ -17,7 +17,6 @@ from latentctx_agents.optim import Metrics, Stepper
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.pvdr.trunks import HIDDEN, PlanesTrunk
-from latentctx_envs.encoders.dynamics.config import GRID
 
 DROPOUT = 0.1  # of what the convolutions found
 
@@ -63,8 +62,12 @@ class ActionMetric(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (..., 64) -> places (..., a)."""
-        planes = self.vectors[tokens.reshape(-1, GRID * GRID)].movedim(-1, 1)
-        return self.place(self.trunk(planes.flatten(1))).view(*tokens.shape[:-1], -1)
+        return self.of_vectors(self.vectors[tokens])
+
+    def of_vectors(self, vectors: Tensor) -> Tensor:
+        """Vectors of tokens, or what is expected of them, (..., 64, c) -> places (..., a)."""
+        planes = vectors.reshape(-1, *vectors.shape[-2:]).movedim(-1, 1).flatten(1)
+        return self.place(self.trunk(planes)).view(*vectors.shape[:-2], -1)
 
 
 class MetricLearner:

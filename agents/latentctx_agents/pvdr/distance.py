@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentctx_agents.pvdr.action_metric import ActionMetric
+from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_envs.encoders.dynamics.config import GRID, PATCH
 
@@ -23,6 +24,20 @@ class Distance(ABC):
     """
 
     kinds = 1
+
+    def of_plans(
+        self, model: DynamicsModel, context: Tensor, latents: Tensor, goal: Tensor, scale: Tensor
+    ) -> Tensor:
+        """The distances of foretold frames to the goal, (p, n).
+
+        Args:
+            model: foretells.
+            context: tokens (p, m, 64), one for each plan.
+            latents: z (p, z).
+            goal: tokens (p, 64).
+            scale: (p, k).
+        """
+        return self(model.plans(context, latents), goal[:, None], scale[:, None])
 
     @abstractmethod
     def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
@@ -50,6 +65,14 @@ class ActionDistance(Distance):
     def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
         """See `Distance`."""
         return (self._metric(tokens) - self._metric(goal)).norm(dim=-1, keepdim=True)
+
+    def of_plans(
+        self, model: DynamicsModel, context: Tensor, latents: Tensor, goal: Tensor, scale: Tensor
+    ) -> Tensor:
+        """See `Distance`; places are those of what is expected of a frame, not of its likeliest tokens alone."""
+        expected = model.decoder.expected(context, latents, self._metric.vectors)
+        ways = self._metric.of_vectors(expected) - self._metric(goal)[:, None]
+        return ways.norm(dim=-1) / scale
 
 
 class JointDistance(Distance):

@@ -118,6 +118,18 @@ class Decoder(nn.Module):
         stays = logits.gather(-1, kept[..., None])[..., 0] + self.copy > largest
         return split_up(torch.where(stays, kept, best), merge)[..., 0]
 
+    @torch.no_grad()
+    def expected(self, context: Tensor, latent: Tensor, table: Tensor) -> Tensor:
+        """What the foretold tokens have in a table (codes, c) on average, (b, n, 64, c).
+
+        Where the likeliest token is background, what else a patch may be still counts for its share.
+        """
+        merge = self.config.merge
+        logits = self._logits(context, latent).unflatten(-1, (merge * merge, -1))
+        kept = merged(context[:, -1:, :, None], merge).expand(-1, self.config.future, -1, -1)[..., None]
+        logits.scatter_add_(-1, kept, self.copy.expand(kept.shape).to(logits.dtype))
+        return split_up((logits.float().softmax(dim=-1) @ table).flatten(-2), merge)
+
     def _logits(self, context: Tensor, latent: Tensor) -> Tensor:
         """Logits before the one that keeps a token, square by square: (b, n, p, merge * merge * codes)."""
         config = self.config
@@ -168,11 +180,15 @@ class DynamicsModel(nn.Module):
         Returns:
             z (b, count, z) and future tokens (b, count, n, 64).
         """
+        latents, repeated = self.draw(context, count, noise)
+        return latents, self.plans(repeated, latents.flatten(0, 1)).unflatten(0, (-1, count))
+
+    def draw(self, context: Tensor, count: int, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Draws of z from the prior, (b, count, z), and the context of each, (b * count, m, 64); see `sample`."""
         assert self.prior is not None
         prior = self.prior(context)
         latents = prior.mean[:, None] + prior.std[:, None] * noise
-        repeated = context[:, None].expand(-1, count, -1, -1).flatten(0, 1)
-        return latents, self.plans(repeated, latents.flatten(0, 1)).unflatten(0, (-1, count))
+        return latents, context[:, None].expand(-1, count, -1, -1).flatten(0, 1)
 
 
 def split(window: Tensor, config: DynamicsConfig) -> tuple[Tensor, Tensor]:

@@ -54,13 +54,15 @@ class Planner:
         """
         size = (len(context), self.count, self.model.config.latent)
         noise = torch.from_numpy(self._rng.standard_normal(size, dtype=np.float32)).to(context.device)
-        latents, futures = self.model.sample(context, self.count, noise)
-        each = self.distance(futures, goal[:, None, None], scale[:, None, None])  # (b, count, n)
-        least = each.amin(dim=-1)
+        latents, contexts = self.model.draw(context, self.count, noise)
+        goals, scales = (part.repeat_interleave(self.count, dim=0) for part in (goal, scale))
+        each = self.distance.of_plans(self.model, contexts, latents.flatten(0, 1), goals, scales)
+        least = each.amin(dim=-1).view(-1, self.count)
         best = least.argmin(dim=1)
         if self.random > 0.0:
             astray = torch.from_numpy(self._rng.random(len(context)) < self.random).to(best.device)
             other = torch.from_numpy(self._rng.integers(self.count, size=len(context))).to(best.device)
             best = torch.where(astray, other, best)
         rows = torch.arange(len(context), device=context.device)
-        return Plan(latents[rows, best], futures[rows, best], least[rows, best])
+        latent = latents[rows, best]
+        return Plan(latent, self.model.plans(context, latent), least[rows, best])

@@ -85,7 +85,9 @@ class PlanReading:
 
     def of_window(self, window: Tensor) -> Tensor:
         """See `Reading`; the frame is what the drawn z foretells, as in acting, not what came."""
-        return self.of_plan(*foretold(self._dynamics, window))
+        context, _ = split(window, self._dynamics.config)
+        latent = drawn(self._dynamics, window)
+        return self.of_plan(context, latent, self._dynamics.plans(context, latent))
 
 
 class WayReading:
@@ -106,14 +108,17 @@ class WayReading:
         return VectorTrunk(self.size + more, norm=False)
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
-        """See `Reading`."""
-        places = self._metric(torch.cat([context[:, -1:], future], dim=1))
-        here, there = places[:, :1], places[:, 1:]
+        """See `Reading`; of what is expected of the foretold frames, not of their likeliest tokens alone."""
+        here = self._metric(context[:, -1:])
+        there = self._metric.of_vectors(
+            self._dynamics.decoder.expected(context, latent, self._metric.vectors)
+        )
         return torch.cat([here / REACH, (there - here) / self._steps], dim=1).flatten(1)
 
     def of_window(self, window: Tensor) -> Tensor:
-        """See `Reading`; the frames are what the drawn z foretells, as in acting, not what came."""
-        return self.of_plan(*foretold(self._dynamics, window))
+        """See `Reading`; what the drawn z foretells, as in acting, not what came."""
+        context, _ = split(window, self._dynamics.config)
+        return self.of_plan(context, drawn(self._dynamics, window), window)
 
 
 def reading_of(model: VideoModel, reads: Reads, metric: ActionMetric) -> Reading:
@@ -121,13 +126,6 @@ def reading_of(model: VideoModel, reads: Reads, metric: ActionMetric) -> Reading
     if reads == "way":
         return WayReading(model, metric)
     return PlanReading(model) if reads == "plan" else LatentReading(model)
-
-
-def foretold(dynamics: DynamicsModel, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Contexts of windows, a z of each, drawn from the posterior, and the frames that it foretells."""
-    context, _ = split(window, dynamics.config)
-    latent = drawn(dynamics, window)
-    return context, latent, dynamics.plans(context, latent)
 
 
 def drawn(dynamics: DynamicsModel, window: Tensor) -> Tensor:
