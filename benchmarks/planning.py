@@ -14,7 +14,8 @@ import torch
 from harness import as_json, compare, run
 
 from latentctx_agents.optim import Precision, Stepper, in_precision
-from latentctx_agents.pvdr.distance import TokenDistance
+from latentctx_agents.pvdr.action_metric import ActionMetric
+from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance
 from latentctx_agents.pvdr.evidence import evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.model import DynamicsModel
@@ -32,14 +33,15 @@ def results() -> dict[str, Any]:
     model = VideoModel(DynamicsConfig()).eval()
     frames = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)
     distance = TokenDistance(model.tokenizer, frames)
+    actions = ActionDistance(ActionMetric(model.tokenizer, 4).eval())
     context = torch.randint(0, 512, (ENVS, model.config.context, 64))
     goal, scale = torch.randint(0, 512, (ENVS, 64)), torch.ones(ENVS, 2)
 
-    def planning(rows: slice) -> Callable[[], int]:
-        planner = Planner(model.dynamics, distance, count=PLANS, rng=np.random.default_rng(0))
+    def planning(rows: slice, by: Distance = distance) -> Callable[[], int]:
+        planner = Planner(model.dynamics, by, count=PLANS, rng=np.random.default_rng(0))
 
         def arm() -> int:
-            planner.plan(context[rows], goal[rows], scale[rows])
+            planner.plan(context[rows], goal[rows], scale[rows, : by.kinds])
             return len(context[rows])
 
         return arm
@@ -82,6 +84,13 @@ def results() -> dict[str, Any]:
                 f"{PLANS} plans each, {ENVS} environments",
                 {"one by one": one_by_one, "one batch": planning(slice(None))},
                 peer="one by one",
+                unit="decision",
+                seconds=1.0,
+            ),
+            "actions": compare(
+                f"{PLANS} plans, one environment, by distance",
+                {"of tokens": alone[0], "of actions": planning(slice(1), actions)},
+                peer="of tokens",
                 unit="decision",
                 seconds=1.0,
             ),
