@@ -29,7 +29,7 @@ class Reading(Protocol):
         ...
 
     def of_window(self, window: Tensor) -> Tensor:
-        """Of tokens (b, m + n, 64) that came; where a z is needed, it is drawn from the posterior; (b, size)."""
+        """Of tokens (b, m + n, 64), whose z is drawn from the posterior; (b, size)."""
         ...
 
 
@@ -91,10 +91,7 @@ class PlanReading:
 
 
 class WayReading:
-    """Where the body is, and how much it does a step on the way to each frame of a plan, in actions.
-
-    What was done is read by the frames that came, not by those that a z foretells of them: ways mean the same in both, and
-    a module that learned from blurred ones would answer clear ones too timidly.
+    """Where the body is, and how much it does a step on the way to each foretold frame, in actions.
 
     Args:
         model: in use; its tokenizer must stay as it is.
@@ -112,17 +109,16 @@ class WayReading:
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
         """See `Reading`; of what is expected of the foretold frames, not of their likeliest tokens alone."""
-        expected = self._dynamics.decoder.expected(context, latent, self._metric.vectors)
-        return self._read(self._metric(context[:, -1:]), self._metric.of_vectors(expected))
+        here = self._metric(context[:, -1:])
+        there = self._metric.of_vectors(
+            self._dynamics.decoder.expected(context, latent, self._metric.vectors)
+        )
+        return torch.cat([here / REACH, (there - here) / self._steps], dim=1).flatten(1)
 
     def of_window(self, window: Tensor) -> Tensor:
-        """See `Reading`."""
-        context, future = split(window, self._dynamics.config)
-        return self._read(self._metric(context[:, -1:]), self._metric(future))
-
-    def _read(self, here: Tensor, there: Tensor) -> Tensor:
-        """Of places (b, 1, a) and (b, n, a)."""
-        return torch.cat([here / REACH, (there - here) / self._steps], dim=1).flatten(1)
+        """See `Reading`; what the drawn z foretells, as in acting, not what came."""
+        context, _ = split(window, self._dynamics.config)
+        return self.of_plan(context, drawn(self._dynamics, window), window)
 
 
 def reading_of(model: VideoModel, reads: Reads, metric: ActionMetric) -> Reading:
