@@ -1,5 +1,6 @@
 """How well distances to a goal's picture tell how far the goal really is, before anything acts by them."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from latentctx_agents.pvdr.online import adapt_tokenizer
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokens import tokenize
-from latentctx_agents.pvdr.worlds import Films, make_envs, random_episodes, remember, world_of
+from latentctx_agents.pvdr.worlds import Films, goal_distances, make_envs, random_episodes, remember, world_of
 from latentctx_agents.results import Measurement
 from latentctx_envs.goal_images import image_distance
 
@@ -41,18 +42,18 @@ def rank(model: VideoModel, config: OnlineConfig, held_out: int = 20) -> dict[st
         held_out: episodes that distances are judged by.
 
     Raises:
-        ValueError: the world does not tell how far the goal is.
+        ValueError: the world does not tell how far the goal is, or nothing is held out.
     """
+    if held_out < 1:
+        raise ValueError(f"held_out starts at 1; got {held_out}.")
+    _check_world(config)
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     venv = make_envs(config, config.seed)
     films = random_episodes(venv, config.random_episodes + held_out, rng)
     venv.close()
-    if np.isnan(films.apart).any():
-        raise ValueError(
-            f"{config.task} does not say how far its goal is: choose a task with a place as its goal, such as reach-v3."
-        )
-    seen, tests = (Films(*(part[span] for part in films)) for span in _spans(config.random_episodes))
+    spans = slice(config.random_episodes), slice(config.random_episodes, None)
+    seen, tests = (Films(*(part[span] for part in films)) for span in spans)
     adapt_tokenizer(model.tokenizer, seen.pictures(), config, rng)
     metric = ActionMetric(model.tokenizer, seen.actions.shape[-1])
     replay = Replay(1, model.config.context, model.config.future)
@@ -102,8 +103,16 @@ def rows_of(
             )
 
 
-def _spans(count: int) -> tuple[slice, slice]:
-    return slice(count), slice(count, None)
+def _check_world(config: OnlineConfig) -> None:
+    """Refuse a world that does not tell how far its goal is, before anything is played."""
+    venv = make_envs(dataclasses.replace(config, envs=1), config.seed)
+    venv.reset()
+    told = not np.isnan(goal_distances(venv)).any()
+    venv.close()
+    if not told:
+        raise ValueError(
+            f"{config.task} does not say how far its goal is: choose a task with a place as its goal, such as reach-v3."
+        )
 
 
 def _ranked(values: np.ndarray, apart: np.ndarray) -> Ranked:
