@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_online import NET, OLD, SHOWN, TINY, Stored, a_model
 
-from latentctx_agents import demonstrators
+from latentctx_agents import returns
 from latentctx_agents.aime import imitate as imitation
 from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.imitate import load_policy, save_policy
@@ -34,7 +34,7 @@ def stores(monkeypatch):
     found = {SHOWN: Stored(SHOWN), OLD: Stored(OLD, at=50.0)}
     for place in (imitation, module):
         monkeypatch.setattr(place, "open_episodes", lambda name, observed, size: found[name])
-    for place in (module, demonstrators):
+    for place in (module, returns):
         monkeypatch.setattr(place, "ENV_KWARGS", {**module.ENV_KWARGS, "max_episode_steps": 8})
     return found
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentctx_agents import demonstrators
+from latentctx_agents import returns as measuring
 from latentctx_agents.aime import baselines
 from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
@@ -96,7 +96,7 @@ def test_the_command_imitates_and_measures_in_the_world_that_the_frames_are_of(
         asked.append((task, kwargs))
         return np.ones(1)
 
-    monkeypatch.setattr(demonstrators, "returns_of", seen)
+    monkeypatch.setattr(measuring, "returns_of", seen)
     few = ["--demos", "2", "--hidden", "8", "8", "--length", "5", "--optimizer.steps", "2"]
     where = ["--world-model", str(world_model / "model"), "--out", str(tmp_path)]
     main(["imitate", "quick", "--dataset", SHOWN, *few, *where, "--episodes", "1"])
