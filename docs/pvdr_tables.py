@@ -39,16 +39,23 @@ DISTANCES = {
 def judged_table() -> str:
     """What the video models foretell of held-out clips, a column for each set of videos and seed."""
     rows = read_results([RESULTS / "judged.csv"])
-    columns = dict.fromkeys((row["dataset"], row["setting"]["steps"]) for row in rows)
-    head = " | ".join(f"{dataset}, {steps:,} steps" for dataset, steps in columns)
+    columns = dict.fromkeys(_trained(row) for row in rows)
+    head = " | ".join(columns)
     lines = [f"| | {head} |", "|" + "---|" * (1 + len(columns))]
     for metric, label in JUDGED.items():
         own = [row for row in rows if row["metric"] == metric]
-        found = {(r["dataset"], r["setting"]["steps"]): f"{r['value']:.2f}" for r in own}
+        found = {_trained(r): f"{r['value']:.2f}" for r in own}
         lines.append(f"| {label} | {' | '.join(found.get(column, '') for column in columns)} |")
     setting = rows[0]["setting"]
     facts = f"{setting['windows']} windows of held-out clips, {setting['samples']} draws each; one seed"
     return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+
+
+def _trained(row: dict[str, Any]) -> str:
+    """On what a model was trained and for how long."""
+    stride = row["setting"].get("stride", 1)
+    apart = f", {stride} frames apart" if stride > 1 else ""
+    return f"{row['dataset']}, {row['setting']['steps']:,} steps{apart}"
 
 
 def online_table() -> str:
@@ -99,9 +106,15 @@ def actions_table() -> str:
         "|" + "---|" * 7,
     ]
     order = list(METHODS)
-    groups = dict.fromkeys((r["setting"]["task"], r["method"]) for r in rows)
-    for task, method in sorted(groups, key=lambda g: (g[0] != "reach-v3", g[0], order.index(g[1]))):
-        own = [r for r in rows if (r["setting"]["task"], r["method"]) == (task, method)]
+    groups = dict.fromkeys((r["setting"]["task"], r["method"], r["setting"].get("stride", 1)) for r in rows)
+    for task, method, stride in sorted(
+        groups, key=lambda g: (g[0] != "reach-v3", g[0], order.index(g[1]), g[2])
+    ):
+        own = [
+            r
+            for r in rows
+            if (r["setting"]["task"], r["method"], r["setting"].get("stride", 1)) == (task, method, stride)
+        ]
         last = max(r["setting"].get("decisions", 0) for r in own)
 
         def each(metric: str, decisions: int | None, own: list[dict[str, Any]] = own) -> list[float]:
@@ -115,7 +128,7 @@ def actions_table() -> str:
         left = each("goal_distance", last)
         cells = [
             task,
-            METHODS[method],
+            METHODS[method] + (f", {stride} frames a decision" if stride > 1 else ""),
             _listed(before),
             _listed(after),
             f"{np.mean(area):.2f}",

@@ -128,9 +128,14 @@ def demos_table(world: str) -> str:
     return "\n".join([*lines, "", "Mean success and 95 % interval; otherwise as above."])
 
 
-def beside_paper_table(world: str) -> str:
-    """Success of every method by the number of demonstrations, the paper's in brackets, and the seeds of each row."""
-    rows = rows_of(world)
+def beside_paper_table(world: str, folder: str | None = None) -> str:
+    """Success of every method by the number of demonstrations, the paper's in brackets, and the seeds of each row.
+
+    Args:
+        world: whose figures of the paper.
+        folder: of the results; by default the world's.
+    """
+    rows = rows_of(folder or world)
     counts = sorted({row["setting"].get("demos", 0) for row in rows} - {0})
     lines = [f"| method | {' | '.join(map(str, counts))} | seeds |", "|" + "---|" * (2 + len(counts))]
     for method, label in LABELS.items():

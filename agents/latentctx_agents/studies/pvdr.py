@@ -29,7 +29,7 @@ METHODS: dict[str, dict[str, Any]] = {
     SUPERVISED: {"reinforce": False},  # alignment by supervision alone
     ONE_SAMPLE: {"plans": 1},  # acts on whatever the prior draws; nothing is chosen
     GOAL_PPO: {},  # no video model: PPO on the tokens of frame and goal, for the same reward of coming nearer
-    STRAIGHT: {},  # no video model either: straight along the distance that is learned from actions
+    STRAIGHT: {},  # the tokenizer alone: straight along the distance that is learned from actions
 }
 """What each method changes in the whole one."""
 _PLANLESS: dict[str, type[GoalPpo | Straight]] = {GOAL_PPO: GoalPpo, STRAIGHT: Straight}
