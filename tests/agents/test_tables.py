@@ -47,3 +47,8 @@ def test_worlds_are_listed_by_either_command(capsys: pytest.CaptureFixture[str])
     main(["envs", "list"])
     assert capsys.readouterr().out == bare
     assert "LatentCtx-PointMass-v0" in bare
+
+
+def test_a_unit_in_a_header_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("distance", "goal [m]"), [("image", "0.3")])
+    assert "goal [m]" in capsys.readouterr().out

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from latentctx_agents.cli.dispatch import Commands, dispatch
+from latentctx_agents.cli.tables import print_table
 from latentctx_agents.progress import training_bar
 
 
@@ -118,9 +119,8 @@ def distances(words: list[str]) -> None:
     if arguments.results is not None:
         rows = ranking.rows_of(found, record, config, arguments.held_out)
         add_results(arguments.results, rows)
-    print(f"{'distance':<10}{'rank':>6}{'chosen [m]':>12}")
-    for name, ranked in found.items():
-        print(f"{name:<10}{ranked.rank:>6.2f}{ranked.chosen:>12.3f}")
+    shown = [(name, f"{ranked.rank:.2f}", f"{ranked.chosen:.3f}") for name, ranked in found.items()]
+    print_table(("distance", "rank", "goal in the chosen frame [m]"), shown)
     one = next(iter(found.values()))
     print(f"nearest frame of an episode {one.nearest:.3f} m, average {one.average:.3f} m")
 

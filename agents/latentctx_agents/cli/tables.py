@@ -22,7 +22,9 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, title:
         title: printed above.
     """
     rows = list(rows)
-    table = Table(*headers, title=title)
+    table = Table(title=title)
+    for header in headers:
+        table.add_column(Text(header))  # "[m]" is a unit, no markup
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console()

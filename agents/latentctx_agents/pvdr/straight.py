@@ -88,16 +88,15 @@ class Straight:
         told = learner.learn(env.replay, config.metric.first_steps)
         before = float(films.actions[..., 0].size)
         yield 0, {**self._evaluate(metric), **told, "random_decisions": before}
-        env.reset()
-        done, since, way = 0, 0, env.observe()
+        done, since, way = 0, 0, env.reset()
         while done < config.decisions:
             spread = between_ends(config.spread, 1.0 - done / config.decisions)
             for _ in range(config.rollout):
                 noise = spread * self._rng.standard_normal(way.shape)
-                env.step(np.clip(way, -1.0, 1.0) + noise)
-                way = env.observe()
+                way, *_ = env.step(np.clip(way, -1.0, 1.0) + noise)
+                assert isinstance(way, np.ndarray)
             told = learner.learn(env.replay, config.metric.steps)
-            way = env.observe()
+            way = env.observe()  # as the metric tells it now
             done, since = done + config.rollout * config.envs, since + config.rollout * config.envs
             if since >= config.evaluate_every or done >= config.decisions:
                 since = 0
