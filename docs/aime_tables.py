@@ -1,10 +1,9 @@
 """The tables of the study of AIME, from agents/results/aime; `docs/tables.py` writes them."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from table_text import Rows, groups_of, matching, origin, seeds_of, table, values_of
 
 from latentctx_agents.plots import LABELS
 from latentctx_agents.results import read_results
@@ -80,44 +79,28 @@ def aime_table(body: str, file: str, observed: str) -> str:
         file: name of the CSV, of one preset.
         observed: the setting.
     """
-    rows = [
-        row
-        for row in read_results([RESULTS / body / file])
-        if row["metric"] == "expert_share" and row["setting"]["observed"] == observed
-    ]
-    noisy = rows[0]["setting"].get("noisy", False)  # rows older than the choice have none
+    rows = matching(read_results([RESULTS / body / file]), metric="expert_share", observed=observed)
     named = sorted(LABELS, key=lambda name: name == "behavior_cloning")  # told the actions: stands last
     methods = [name for name in named if any(row["method"] == name for row in rows)]
-    pairs = dict.fromkeys(
-        (row["setting"]["set"], row["setting"]["task"]) for row in rows if row["setting"]["set"]
-    )
-    head = (
-        "| experience | shown | "
-        + " | ".join("BC, true actions" if name == "behavior_cloning" else LABELS[name] for name in methods)
-        + " |"
-    )
-    lines = [head, "|" + "---|" * (2 + len(methods))]
-    for known, task in pairs:
-        cells = [_cell(rows, body, known, task, method, observed) for method in methods]
-        lines.append(f"| {known} | {task} | {' | '.join(cells)} |")
-    first = rows[0]
-    seeds = len({row["seed"] for row in rows})
-    shown = f"{first['setting']['demos']} demonstrations{' with noisy actions' * noisy}"
-    facts = f"[% of the return of the expert, which has no noise; paper's of its experts'] {shown}"
-    preset = first["setting"]["preset"]
-    settings = "the settings that the CSV's command names" if preset == "custom" else f"preset {preset}"
-    counts = f"{first['setting']['episodes']} episodes, {seeds} seed{'s' * (seeds > 1)}, {settings}"
-    return "\n".join([*lines, "", f"{facts}, {counts}; {first['hardware']}; commit {first['commit']}."])
-
-
-def _cell(
-    rows: Sequence[dict[str, Any]], body: str, known: str, task: str, method: str, observed: str
-) -> str:
-    found = [
-        row["value"]
-        for row in rows
-        if row["method"] == method and row["setting"]["task"] == task and row["setting"]["set"] in (known, "")
+    lines = [
+        [known, task, *(_cell(rows, body, known, task, method, observed) for method in methods)]
+        for known, task in groups_of(rows, "set", "task")
+        if known
     ]
+    setting = rows[0]["setting"]
+    noisy = setting.get("noisy", False)  # rows older than the choice have none
+    shown = f"{setting['demos']} demonstrations{' with noisy actions' * noisy}"
+    facts = f"[% of the return of the expert, which has no noise; paper's of its experts'] {shown}"
+    preset = setting["preset"]
+    settings = "the settings that the CSV's command names" if preset == "custom" else f"preset {preset}"
+    counts = f"{setting['episodes']} episodes, {seeds_of(rows)}, {settings}"
+    labels = ("BC, true actions" if name == "behavior_cloning" else LABELS[name] for name in methods)
+    return table(["experience", "shown", *labels], lines, f"{facts}, {counts}; {origin(rows)}")
+
+
+def _cell(rows: Rows, body: str, known: str, task: str, method: str, observed: str) -> str:
+    own = matching(rows, method=method, task=task)
+    found = values_of(own, set=known) + values_of(own, set="")
     if not found:
         return ""
     paper = paper_share(body, known, task, method, observed)
@@ -128,32 +111,18 @@ def _cell(
 def online_table(body: str) -> str:
     """Returns before and after learning online, with the surrogate reward and without it, over seeds."""
     rows = read_results(sorted((RESULTS / f"{body}_online").glob("*.csv")))
-    lines = ["| shown | w | before | after | seeds |", "|---|---|---|---|---|"]
-    groups = dict.fromkeys((row["setting"]["task"], row["setting"]["surrogate_weight"]) for row in rows)
-    for task, weight in sorted(groups, key=lambda group: (group[0], -group[1])):
-        cells, seeds = [], set()
+    groups = groups_of(rows, "task", "surrogate_weight")
+    lines = []
+    for (task, weight), own in sorted(groups.items(), key=lambda group: (group[0][0], -group[0][1])):
+        cells = []
         for method in ("aime", "aime_online"):
-            own = [
-                row
-                for row in rows
-                if (row["setting"]["task"], row["setting"]["surrogate_weight"]) == (task, weight)
-                and row["method"] == method
-            ]
-            seeds |= {row["seed"] for row in own}
-            values = {
-                metric: [r["value"] for r in own if r["metric"] == metric]
-                for metric in ("return", "shown_share")
-            }
-            each = " / ".join(f"{value:.0f}" for value in values["return"])
-            cells.append(f"{each}, {100 * np.mean(values['shown_share']):.0f} %")
-        lines.append(f"| {task} | {weight:g} | {' | '.join(cells)} | {len(seeds)} |")
-    setting = next(row["setting"] for row in rows if row["method"] == "aime_online")
+            returns, shares = (values_of(own, method=method, metric=m) for m in ("return", "shown_share"))
+            cells.append(f"{' / '.join(f'{value:.0f}' for value in returns)}, {100 * np.mean(shares):.0f} %")
+        lines.append([task, f"{weight:g}", *cells, str(len({row["seed"] for row in own}))])
+    setting = matching(rows, method="aime_online")[0]["setting"]
     collected = setting["rounds"] * setting["episodes_a_round"]
-    facts = f"returns of each seed, mean share of the shown episodes' return; {collected} episodes collected, {setting['rounds'] * setting['updates']:,} updates"
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{facts}, {setting['episodes']} episodes a measurement; {rows[0]['hardware']}; commit {rows[0]['commit']}.",
-        ]
+    facts = (
+        f"returns of each seed, mean share of the shown episodes' return; {collected} episodes collected, "
+        f"{setting['rounds'] * setting['updates']:,} updates, {setting['episodes']} episodes a measurement"
     )
+    return table(["shown", "w", "before", "after", "seeds"], lines, f"{facts}; {origin(rows)}")

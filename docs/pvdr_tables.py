@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from table_text import groups_of, matching, origin, seeds_of, table, values_of
 
 from latentctx_agents.results import read_results
 
@@ -40,15 +41,15 @@ def judged_table() -> str:
     """What the video models foretell of held-out clips, a column for each set of videos and seed."""
     rows = read_results([RESULTS / "judged.csv"])
     columns = dict.fromkeys(_trained(row) for row in rows)
-    head = " | ".join(columns)
-    lines = [f"| | {head} |", "|" + "---|" * (1 + len(columns))]
+    lines = []
     for metric, label in JUDGED.items():
-        own = [row for row in rows if row["metric"] == metric]
-        found = {_trained(r): f"{r['value']:.2f}" for r in own}
-        lines.append(f"| {label} | {' | '.join(found.get(column, '') for column in columns)} |")
+        found = {_trained(row): f"{row['value']:.2f}" for row in matching(rows, metric=metric)}
+        lines.append([label, *(found.get(column, "") for column in columns)])
     setting = rows[0]["setting"]
-    facts = f"{setting['windows']} windows of held-out clips, {setting['samples']} draws each; one seed"
-    return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+    facts = (
+        f"{setting['windows']} windows of held-out clips, {setting['samples']} draws each; {seeds_of(rows)}"
+    )
+    return table(["", *columns], lines, f"{facts}; {origin(rows)}")
 
 
 def _trained(row: dict[str, Any]) -> str:
@@ -61,128 +62,84 @@ def _trained(row: dict[str, Any]) -> str:
 def online_table() -> str:
     """Success and what is left of the way, at the beginning and at the end of each method's training."""
     rows = read_results([RESULTS / "online.csv"])
-    head = (
-        "task",
-        "method",
-        "videos",
-        "decisions",
-        "success before",
-        "success after",
-        "way left before",
-        "way left after",
-        "seeds",
-    )
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    groups = dict.fromkeys(
-        (r["setting"]["task"], r["method"], r["dataset"], r["setting"]["budget"]) for r in rows
-    )
     order = list(METHODS)
-    for task, method, videos, budget in sorted(groups, key=lambda g: (g[0], g[2], order.index(g[1]))):
-        own = [
-            r
-            for r in rows
-            if (r["setting"]["task"], r["method"], r["dataset"], r["setting"]["budget"])
-            == (task, method, videos, budget)
-        ]
-        last = max(r["setting"].get("decisions", 0) for r in own)
-        cells = [
-            f"{np.mean([r['value'] for r in own if r['metric'] == metric and r['setting'].get('decisions') == decisions]):.2f}"
+    groups = groups_of(rows, "task", "method", "dataset", "budget")
+    lines = []
+    for (task, method, videos, _), own in sorted(
+        groups.items(), key=lambda group: (group[0][0], group[0][2], order.index(group[0][1]))
+    ):
+        last = _last(own)
+        means = [
+            f"{np.mean(values_of(own, metric=metric, decisions=decisions)):.2f}"
             for metric in ("success", "distance_left")
             for decisions in (0, last)
         ]
-        seeds = len({r["seed"] for r in own})
-        lines.append(
-            f"| {task} | {METHODS[method]} | {videos or '-'} | {last:,} | {' | '.join(cells)} | {seeds} |"
-        )
+        seeds = len({row["seed"] for row in own})
+        lines.append([task, METHODS[method], videos or "-", f"{last:,}", *means, str(seeds)])
+    head = ["task", "method", "videos", "decisions", "success before", "success after"]
     facts = f"decisions after the random ones, {rows[0]['setting']['episodes']} episodes an evaluation"
-    return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+    return table([*head, "way left before", "way left after", "seeds"], lines, f"{facts}; {origin(rows)}")
+
+
+def _last(rows: list[dict[str, Any]]) -> int:
+    """Decisions at the last measurement."""
+    return max(row["setting"].get("decisions", 0) for row in rows)
 
 
 def actions_table() -> str:
     """What is reached with the distance that is learned from actions: each task and method over its training."""
-    rows = read_results([RESULTS / "actions.csv"])
-    lines = [
-        "| task | method | success before | success after | mean on the way | goal after [mm] | seeds |",
-        "|" + "---|" * 7,
-    ]
+    rows = sorted(read_results([RESULTS / "actions.csv"]), key=lambda row: row["seed"])
     order = list(METHODS)
-    groups = dict.fromkeys((r["setting"]["task"], r["method"], r["setting"].get("stride", 1)) for r in rows)
-    for task, method, stride in sorted(
-        groups, key=lambda g: (g[0] != "reach-v3", g[0], order.index(g[1]), g[2])
+    groups = groups_of(rows, "task", "method", "stride")
+    lines = []
+    for (task, method, stride), own in sorted(
+        groups.items(), key=lambda g: (g[0][0] != "reach-v3", g[0][0], order.index(g[0][1]), g[0][2] or 1)
     ):
-        own = [
-            r
-            for r in rows
-            if (r["setting"]["task"], r["method"], r["setting"].get("stride", 1)) == (task, method, stride)
-        ]
-        last = max(r["setting"].get("decisions", 0) for r in own)
-
-        def each(metric: str, decisions: int | None, own: list[dict[str, Any]] = own) -> list[float]:
-            return [
-                r["value"]
-                for r in sorted(own, key=lambda r: r["seed"])
-                if r["metric"] == metric and r["setting"].get("decisions") == decisions
-            ]
-
-        before, after, area = each("success", 0), each("success", last), each("success_area", None)
-        left = each("goal_distance", last)
-        cells = [
-            task,
-            METHODS[method] + (f", {stride} frames a decision" if stride > 1 else ""),
-            _listed(before),
-            _listed(after),
-            f"{np.mean(area):.2f}",
-            f"{1000 * np.mean(left):.0f}" if left else "",
-            str(len(after)),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+        before, after = (values_of(own, metric="success", decisions=d) for d in (0, _last(own)))
+        area = values_of(own, metric="success_area", decisions=None)
+        left = values_of(own, metric="goal_distance", decisions=_last(own))
+        apart = f", {stride} frames a decision" if stride is not None and stride > 1 else ""
+        goal = f"{1000 * np.mean(left):.0f}" if left else ""
+        numbers = (_listed(before), _listed(after), f"{np.mean(area):.2f}", goal, str(len(after)))
+        lines.append([task, METHODS[method] + apart, *numbers])
     first = rows[0]["setting"]
     facts = (
         f"{100 * first['random_episodes']:,} random decisions, then {first['budget']:,}; {first['plans']} plans, "
         f"{first['episodes']} episodes an evaluation, each seed's success"
     )
-    return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+    head = [
+        "task",
+        "method",
+        "success before",
+        "success after",
+        "mean on the way",
+        "goal after [mm]",
+        "seeds",
+    ]
+    return table(head, lines, f"{facts}; {origin(rows)}")
 
 
 def distances_table() -> str:
     """How well each distance ranks the frames of random episodes by how far the goal really is."""
     rows = read_results([RESULTS / "distances.csv"])
-    counts = sorted({r["setting"]["random_episodes"] for r in rows})
-    head = " | ".join(f"rank, {100 * count:,} decisions | chosen frame [mm]" for count in counts)
-    lines = [f"| distance | {head} |", "|" + "---|" * (1 + 2 * len(counts))]
+    counts = sorted({row["setting"]["random_episodes"] for row in rows})
 
     def mean(metric: str, method: str, count: int) -> float:
-        return float(
-            np.mean(
-                [
-                    r["value"]
-                    for r in rows
-                    if (r["metric"], r["method"], r["setting"]["random_episodes"]) == (metric, method, count)
-                ]
-            )
-        )
+        return float(np.mean(values_of(rows, metric=metric, method=method, random_episodes=count)))
 
-    for method, label in DISTANCES.items():
-        cells = [
-            f"{mean('rank', method, count):.2f} | {1000 * mean('chosen', method, count):.0f}"
-            for count in counts
-        ]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
+    head, lines = ["distance"], [[label] for label in DISTANCES.values()]
+    for count in counts:
+        head += [f"rank, {100 * count:,} decisions", "chosen frame [mm]"]
+        for line, method in zip(lines, DISTANCES, strict=True):
+            line += [f"{mean('rank', method, count):.2f}", f"{1000 * mean('chosen', method, count):.0f}"]
     nearest, average = (1000 * mean(metric, "image", counts[0]) for metric in ("nearest", "average"))
     first = rows[0]["setting"]
-    seeds = len({r["seed"] for r in rows})
     facts = (
-        f"{first['task']}, {first['held_out']} other random episodes: the nearest frame is {nearest:.0f} mm from the goal, an average one "
-        f"{average:.0f} (with {100 * counts[0]:,} decisions); {seeds} seed{'s' * (seeds > 1)}"
+        f"{first['task']}, {first['held_out']} other random episodes: the nearest frame is {nearest:.0f} mm from the "
+        f"goal, an average one {average:.0f} (with {100 * counts[0]:,} decisions); {seeds_of(rows)}"
     )
-    return "\n".join([*lines, "", f"{facts}; {_origin(rows)}."])
+    return table(head, lines, f"{facts}; {origin(rows)}")
 
 
 def _listed(values: list[float]) -> str:
     return ", ".join(f"{value:.2f}" for value in values)
-
-
-def _origin(rows: list[dict[str, Any]]) -> str:
-    """Hardware and commits of rows."""
-    commits = ", ".join(dict.fromkeys(row["commit"] for row in rows))
-    return f"{rows[0]['hardware']}; commit {commits}"

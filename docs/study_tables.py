@@ -1,10 +1,10 @@
 """The tables of the study of arXiv 2305.16985, from agents/results/inverse_dynamics; `docs/tables.py` writes them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from table_text import Rows, matching, origin, seeds_of, table, values_of
 
 from latentctx_agents.plots import LABELS
 from latentctx_agents.representations import OBJECTIVES
@@ -45,7 +45,7 @@ def rows_of(world: str) -> list[dict[str, Any]]:
     return read_results(sorted((RESULTS / world).glob("*.csv")))
 
 
-def chosen(rows: Sequence[dict[str, Any]], metric: str, method: str, **setting: Any) -> list[dict[str, Any]]:
+def chosen(rows: Rows, metric: str, method: str, **setting: Any) -> list[dict[str, Any]]:
     """The rows of a metric and a method in a setting; what is not said is the default."""
     wanted = {**DEFAULT, **setting}
     if method in ("states", "expert"):
@@ -56,38 +56,29 @@ def chosen(rows: Sequence[dict[str, Any]], metric: str, method: str, **setting: 
         wanted.pop("n_step")
         wanted.pop("pretrain_dataset")
         wanted.pop("pretrain", None)
-    return [
-        row
-        for row in rows
-        if row["metric"] == metric
-        and row["method"] == method
-        and all(row["setting"].get(name) == value for name, value in wanted.items())
-    ]
+    return matching(rows, metric=metric, method=method, **wanted)
 
 
-def success_in(
-    rows: Sequence[dict[str, Any]], method: str, **setting: Any
-) -> tuple[float, float, float] | None:
+def success_in(rows: Rows, method: str, **setting: Any) -> tuple[float, float, float] | None:
     """Mean success of a method in a setting with its 95 % interval over goals, seeds and episodes; None without rows."""
     found = chosen(rows, "success", method, **setting)
     if not found:
         return None
-    values = np.array([row["value"] for row in found])
+    values = np.array(values_of(found))
     low, high = bootstrap_share_interval(values, found[0]["setting"]["episodes"])
     return float(values.mean()), low, high
 
 
-def by_seed(rows: Sequence[dict[str, Any]]) -> list[float]:
+def by_seed(rows: Rows) -> list[float]:
     """Mean over goals, for each seed in order."""
     seeds = sorted({row["seed"] for row in rows})
-    return [float(np.mean([row["value"] for row in rows if row["seed"] == seed])) for seed in seeds]
+    return [float(np.mean(values_of(rows, seed=seed))) for seed in seeds]
 
 
 def study_table(world: str, demos: int) -> str:
     """Every method in the study's main setting of a world, beside the paper."""
     rows = rows_of(world)
-    head = "| method | success | 95 % interval | IQM | each seed | paper | loss on held-out demonstrations | position unexplained |"
-    lines = [head, "|" + "---|" * 8]
+    lines, shown = [], []
     arms = [(method, label, "quick") for method, label in LABELS.items()]
     # the only rows of other settings so far: random shifts of the frames
     arms.append(("static_contrastive", "static contrastive, shifts of 4 px", "custom"))
@@ -96,36 +87,52 @@ def study_table(world: str, demos: int) -> str:
         found = chosen(rows, "success", method, demos=demos, **setting)
         if not found:
             continue
-        values = np.array([row["value"] for row in found])
+        shown += found
+        values = np.array(values_of(found))
         low, high = bootstrap_share_interval(values, found[0]["setting"]["episodes"])
         paper = PAPER.get(world, {}).get(demos, {}).get(method)
-        held_out = chosen(rows, "clone_loss_held_out", method, demos=demos, **setting)
-        probe = chosen(rows, "position_unexplained", method, **setting)
-        cells = [
-            label,
-            f"{values.mean():.2f}",
-            f"[{low:.2f}, {high:.2f}]",
-            f"{iqm(values):.2f}",
-            ", ".join(f"{value:.2f}" for value in by_seed(found)),
-            "" if paper is None else f"{paper:.2f}",
-            f"{np.mean([row['value'] for row in held_out]):.3f}" if held_out else "",
-            f"{np.mean([row['value'] for row in probe]):.2g}" if probe else "",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _facts(rows, demos)])
+        held_out = values_of(chosen(rows, "clone_loss_held_out", method, demos=demos, **setting))
+        probe = values_of(chosen(rows, "position_unexplained", method, **setting))
+        lines.append(
+            [
+                label,
+                f"{values.mean():.2f}",
+                f"[{low:.2f}, {high:.2f}]",
+                f"{iqm(values):.2f}",
+                ", ".join(f"{value:.2f}" for value in by_seed(found)),
+                "" if paper is None else f"{paper:.2f}",
+                f"{np.mean(held_out):.3f}" if held_out else "",
+                f"{np.mean(probe):.2g}" if probe else "",
+            ]
+        )
+    head = ["method", "success", "95 % interval", "IQM", "each seed", "paper"]
+    return table(
+        [*head, "loss on held-out demonstrations", "position unexplained"], lines, _facts(shown, demos)
+    )
+
+
+def _facts(shown: Rows, demos: int) -> str:
+    """The setting of the rows that a table shows."""
+    episodes = shown[0]["setting"]["episodes"]
+    return f"{demos} demonstrations, {episodes} episodes a goal, 5 goals, {seeds_of(shown)}; {origin(shown)}"
 
 
 def demos_table(world: str) -> str:
     """Success of every method by the number of demonstrations, and how many times behaviour cloning inverse dynamics is."""
     rows = rows_of(world)
-    counts = sorted({row["setting"].get("demos", 0) for row in rows} - {0})  # the expert needs none
-    lines = [f"| method | {' | '.join(map(str, counts))} |", "|" + "---|" * (1 + len(counts))]
+    counts = _demos_in(rows)
+    lines = []
     for method, label in LABELS.items():
         cells = [success_in(rows, method, demos=count) for count in counts]
         if method != "expert" and all(cells):
             found = [f"{cell[0]:.2f} [{cell[1]:.2f}, {cell[2]:.2f}]" for cell in cells if cell is not None]
-            lines.append(f"| {label} | {' | '.join(found)} |")
-    return "\n".join([*lines, "", "Mean success and 95 % interval; otherwise as above."])
+            lines.append([label, *found])
+    return table(["method", *map(str, counts)], lines, "Mean success and 95 % interval; otherwise as above.")
+
+
+def _demos_in(rows: Rows) -> list[int]:
+    """The numbers of demonstrations that were studied."""
+    return sorted({row["setting"].get("demos", 0) for row in rows} - {0})  # the expert needs none
 
 
 def beside_paper_table(world: str, folder: str | None = None) -> str:
@@ -136,8 +143,8 @@ def beside_paper_table(world: str, folder: str | None = None) -> str:
         folder: of the results; by default the world's.
     """
     rows = rows_of(folder or world)
-    counts = sorted({row["setting"].get("demos", 0) for row in rows} - {0})
-    lines = [f"| method | {' | '.join(map(str, counts))} | seeds |", "|" + "---|" * (2 + len(counts))]
+    counts = _demos_in(rows)
+    lines, shown = [], []
     for method, label in LABELS.items():
         found = {count: chosen(rows, "success", method, demos=count) for count in counts}
         if method == "expert" or not all(found.values()):
@@ -145,62 +152,50 @@ def beside_paper_table(world: str, folder: str | None = None) -> str:
         cells = []
         for count, own in found.items():
             paper = PAPER[world][count].get(method)
-            mean = np.mean([row["value"] for row in own])
-            cells.append(f"{mean:.2f}" + ("" if paper is None else f" ({paper:.2f})"))
+            cells.append(f"{np.mean(values_of(own)):.2f}" + ("" if paper is None else f" ({paper:.2f})"))
+            shown += own
         seeds = {len({row["seed"] for row in own}) for own in found.values()}
-        lines.append(f"| {label} | {' | '.join(cells)} | {max(seeds)} |")
-    first = chosen(rows, "success", "states", demos=counts[0])[0]
-    facts = f"{first['setting']['episodes']} episodes a goal, 5 goals; {first['hardware']}; commit {first['commit']}"
-    return "\n".join([*lines, "", f"Mean success (the paper's) by the number of demonstrations, {facts}."])
+        lines.append([label, *cells, str(max(seeds))])
+    facts = f"{shown[0]['setting']['episodes']} episodes a goal, 5 goals; {origin(shown)}"
+    note = f"Mean success (the paper's) by the number of demonstrations, {facts}"
+    return table(["method", *map(str, counts), "seeds"], lines, note)
 
 
 def contexts_table(world: str, demos: int) -> str:
     """Success by the number of contexts that were pretrained on, the paper's in brackets, and the seeds of each cell."""
     rows = rows_of(world)
     counts = sorted({row["setting"].get("pretrain", 0) for row in rows} - {0})
-    lines = [
-        f"| method | {' | '.join(f'{count:,} contexts' for count in counts)} |",
-        "|" + "---|" * (1 + len(counts)),
-    ]
+    lines, shown = [], []
     for method, paper in PAPER_CONTEXTS[world].items():
         cells = []
         for count in counts:
-            cell = success_in(rows, method, demos=demos, pretrain=count)
             found = chosen(rows, "success", method, demos=demos, pretrain=count)
-            seeds = len({row["seed"] for row in found})
-            cells.append(
-                "" if cell is None else f"{cell[0]:.2f} ({paper[count]:.2f}), {seeds} seed{'s' * (seeds > 1)}"
-            )
-        lines.append(f"| {LABELS[method]} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"Mean success (the paper's), {demos} demonstrations; otherwise as above."])
-
-
-def _facts(rows: Sequence[dict[str, Any]], demos: int) -> str:
-    wanted = {"demos": demos, "pretrain": DEFAULT["pretrain"]}
-    first = next(row for row in rows if wanted.items() <= row["setting"].items())
-    seeds = len({row["seed"] for row in rows})
-    counts = f"{demos} demonstrations, {first['setting']['episodes']} episodes a goal, 5 goals, {seeds} seeds"
-    return f"{counts}; {first['hardware']}; commit {first['commit']}."
+            shown += found
+            mean = f"{np.mean(values_of(found)):.2f} ({paper[count]:.2f}), {seeds_of(found)}" if found else ""
+            cells.append(mean)
+        lines.append([LABELS[method], *cells])
+    note = f"Mean success (the paper's), {demos} demonstrations; {origin(shown)}"
+    return table(["method", *(f"{count:,} contexts" for count in counts)], lines, note)
 
 
 def visible_table(world: str, demos: int) -> str:
     """Success with the goal hidden and with the goal in the frames."""
     rows = rows_of(world)
-    lines = [
-        "| method | goal hidden | 95 % interval | goal visible | 95 % interval |",
-        "|---|---|---|---|---|",
-    ]
+    lines, shown = [], []
     for method, label in LABELS.items():
-        cells = []
+        cells, own = [], []
         for visible in (False, True):
             found = success_in(rows, method, demos=demos, goal_visible=visible)
             if found is None or method in ("states", "expert"):
                 break
             mean, low, high = found
             cells += [f"{mean:.2f}", f"[{low:.2f}, {high:.2f}]"]
+            own += chosen(rows, "success", method, demos=demos, goal_visible=visible)
         if len(cells) == 4:
-            lines.append(f"| {label} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _facts(rows, demos)])
+            lines.append([label, *cells])
+            shown += own
+    head = ["method", "goal hidden", "95 % interval", "goal visible", "95 % interval"]
+    return table(head, lines, _facts(shown, demos))
 
 
 def features_table(world: str) -> str:
@@ -213,14 +208,14 @@ def features_table(world: str) -> str:
         and all(row["setting"].get(name) == value for name, value in DEFAULT.items() if name != "pretrain")
     ]
     names = [name for name in LABELS if any(row["method"] == name for row in rows)]
-    lines = ["| from | " + " | ".join(LABELS[name] for name in names) + " |", "|" + "---|" * (1 + len(names))]
+    lines = []
     for method in names:
         cells = []
         for other in names:
-            found = [
-                row["value"] for row in rows if row["method"] == method and row["setting"]["of"] == other
-            ]
+            found = values_of(rows, method=method, of=other)
             cells.append(f"{np.mean(found):.2f}" if found else "")
-        lines.append(f"| {LABELS[method]} | {' | '.join(cells)} |")
+        lines.append([LABELS[method], *cells])
     note = "Share of the variance of the column's features that a linear-output network on the row's does not explain"
-    return "\n".join([*lines, "", f"{note}; {len({row['seed'] for row in rows})} seeds."])
+    return table(
+        ["from", *(LABELS[name] for name in names)], lines, f"{note}; {seeds_of(rows)}; {origin(rows)}"
+    )

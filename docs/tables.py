@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pvdr_tables
 import study_tables
 import theory_tables
+from table_text import groups_of, matching, origin, table, values_of
 
 from latentctx_agents import zoo
 from latentctx_agents.plots import LABELS
@@ -30,44 +30,36 @@ LATEST = ROOT / "benchmarks" / "results" / "latest.json"
 def demo_table() -> str:
     """Success of each method, seed by seed, from agents/results/demo."""
     rows = read_results(sorted((RESULTS / "demo").glob("*.csv")))
-    cells: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for row in rows:
-        if row["metric"] == "success":
-            cells[row["method"], row["seed"]].append(row["value"])
-    probes = {(r["method"], r["seed"]): 1000 * r["value"] for r in rows if r["metric"] == "probe_rmse_m"}
-    seeds = sorted({seed for _, seed in cells})
-    methods = [name for name in LABELS if (name, seeds[0]) in cells]
-    expert = np.mean([np.mean(cells["expert", seed]) for seed in seeds])
-    head = ["method", *(f"seed {seed}" for seed in seeds), "mean", "of the expert", "probe error [mm]"]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for name in methods:
-        values = [float(np.mean(cells[name, seed])) for seed in seeds]
-        errors = [probes[name, seed] for seed in seeds if (name, seed) in probes]
-        probe = f"{np.mean(errors):.1f}" if errors else ""
+    success = matching(rows, metric="success")
+    seeds = sorted({row["seed"] for row in success})
+    expert = np.mean(values_of(success, method="expert"))
+    lines = []
+    for name in (name for name in LABELS if matching(success, method=name)):
+        values = [float(np.mean(values_of(success, method=name, seed=seed))) for seed in seeds]
+        errors = values_of(rows, metric="probe_rmse_m", method=name)
+        probe = f"{1000 * np.mean(errors):.1f}" if errors else ""
         numbers = [f"{value:.2f}" for value in (*values, np.mean(values), np.mean(values) / expert)]
-        lines.append(f"| {LABELS[name]} | {' | '.join(numbers)} | {probe} |")
+        lines.append([LABELS[name], *numbers, probe])
     setting = rows[0]["setting"]
     facts = f"{setting['demos']} demonstrations, {setting['pretrain']} pretraining contexts, {setting['episodes']} episodes a goal"
-    return "\n".join([*lines, "", f"{facts}; {rows[0]['hardware']}; commit {rows[0]['commit']}."])
+    head = ["method", *(f"seed {seed}" for seed in seeds), "mean", "of the expert", "probe error [mm]"]
+    return table(head, lines, f"{facts}; {origin(rows)}")
 
 
 def profiles_table() -> str:
     """Success of encoders trained and evaluated in each render profile, from agents/results/render_profiles."""
     rows = read_results(sorted((RESULTS / "render_profiles").glob("*.csv")))
-    lines = ["| profile | success | 95 % interval | seeds |", "|---|---|---|---|"]
+    lines = []
     for profile in PROFILES:
-        cells = [row for row in rows if row["setting"]["profile"] == profile]
-        low, high = bootstrap_interval(np.array([row["value"] for row in cells]))
-        seeds = sorted({row["seed"] for row in cells})
-        by_seed = [np.mean([row["value"] for row in cells if row["seed"] == seed]) for seed in seeds]
+        cells = matching(rows, profile=profile)
+        low, high = bootstrap_interval(np.array(values_of(cells)))
+        by_seed = [np.mean(values_of(cells, seed=seed)) for seed in sorted({row["seed"] for row in cells})]
         each = ", ".join(f"{value:.2f}" for value in by_seed)
-        lines.append(f"| `{profile}` | {np.mean(by_seed):.2f} | [{low:.2f}, {high:.2f}] | {each} |")
+        lines.append([f"`{profile}`", f"{np.mean(by_seed):.2f}", f"[{low:.2f}, {high:.2f}]", each])
     setting = rows[0]["setting"]
     facts = f"Inverse dynamics, {setting['demos']} demonstrations, {setting['pretrain']} pretraining contexts"
-    bootstrap = "interval over seeds and goals"
-    return "\n".join(
-        [*lines, "", f"{facts}; {bootstrap}; {rows[0]['hardware']}; commit {rows[0]['commit']}."]
-    )
+    head = ["profile", "success", "95 % interval", "seeds"]
+    return table(head, lines, f"{facts}; interval over seeds and goals; {origin(rows)}")
 
 
 SPEC_FLOORS = {  # random and zero actions of AIME's own measure (its reference code, 20 and 5 episodes)
@@ -81,10 +73,7 @@ def floors_table() -> str:
     """Returns of random and zero actions, from agents/results/locomotion_floors."""
     rows = read_results(sorted((RESULTS / "locomotion_floors").glob("*.csv")))
     found = {(r["setting"]["task"], r["method"], r["setting"]["reward_mode"], r["metric"]): r for r in rows}
-    lines = [
-        "| task | random | reference code | zero | reference code | random, summed |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for task in dict.fromkeys(row["setting"]["task"] for row in rows):
         cells = []
         for policy, place in (("random", 0), ("zero", 1)):
@@ -95,47 +84,38 @@ def floors_table() -> str:
             theirs = f"{SPEC_FLOORS[task][place]:.1f}" if task in SPEC_FLOORS else ""
             cells += [f"{mean:.1f} +- {error:.1f}", theirs]
         summed = found[task, "random", "sum", "return"]["value"]
-        lines.append(f"| {task} | {' | '.join(cells)} | {summed:.1f} |")
+        lines.append([task, *cells, f"{summed:.1f}"])
     facts = f"{rows[0]['setting']['episodes']} episodes each, mean and standard error"
-    return "\n".join([*lines, "", f"{facts}; {rows[0]['hardware']}; commit {rows[0]['commit']}."])
+    head = ["task", "random", "reference code", "zero", "reference code", "random, summed"]
+    return table(head, lines, f"{facts}; {origin(rows)}")
 
 
 def scripted_table() -> str:
     """Success of Meta-World's scripted policies, from agents/results/meta_world_scripted."""
     rows = read_results(sorted((RESULTS / "meta_world_scripted").glob("*.csv")))
     rates = {row["setting"]["task"]: row["value"] for row in rows if row["metric"] == "success"}
-    lengths = [row["value"] for row in rows if row["metric"] == "length"]
-    lines = ["| tasks | success | mean length |", "|---|---|---|"]
-    lines.append(f"| all {len(rates)} | {np.mean(list(rates.values())):.3f} | {np.mean(lengths):.0f} steps |")
+    lengths = values_of(rows, metric="length")
+    line = [f"all {len(rates)}", f"{np.mean(list(rates.values())):.3f}", f"{np.mean(lengths):.0f} steps"]
     failing = sorted((rate, task) for task, rate in rates.items() if rate < 1.0)
     named = ", ".join(f"{task.removesuffix('-v3')} {rate:.2f}" for rate, task in failing)
-    facts = f"{rows[0]['setting']['episodes']} episodes a task; {rows[0]['hardware']}; commit {rows[0]['commit']}."
-    return "\n".join([*lines, "", f"Below 1: {named}. {facts}"])
+    facts = f"{rows[0]['setting']['episodes']} episodes a task; {origin(rows)}"
+    return table(["tasks", "success", "mean length"], [line], f"Below 1: {named}. {facts}")
 
 
 def goal_rl_table() -> str:
     """Success over training of SAC with hindsight goals, from agents/results/goal_rl."""
     rows = read_results(sorted((RESULTS / "goal_rl").glob("*.csv")))
-    rows = [row for row in rows if row["metric"] == "success"]
+    rows = matching(rows, metric="success")
     times = sorted({row["setting"]["done"] for row in rows})
-    lines = [
-        "| observation | seed | " + " | ".join(f"{done:,}" for done in times) + " |",
-        "|" + "---|" * (2 + len(times)),
-    ]
-    pairs = {(row["method"], row["seed"]) for row in rows}
+    lines = []
+    pairs = groups_of(rows, "method", "seed")
     for method, seed in sorted(pairs, key=lambda pair: (pair[0] != "sac-her-state", pair)):
-        curve = {
-            row["setting"]["done"]: row["value"]
-            for row in rows
-            if (row["method"], row["seed"]) == (method, seed)
-        }
+        curve = {row["setting"]["done"]: row["value"] for row in pairs[method, seed]}
         cells = [f"{curve[done]:.2f}" if done in curve else "" for done in times]
-        lines.append(f"| {method.removeprefix('sac-her-')} | {seed} | {' | '.join(cells)} |")
+        lines.append([method.removeprefix("sac-her-"), str(seed), *cells])
     counts = " or ".join(str(count) for count in sorted({row["setting"]["episodes"] for row in rows}))
-    note = (
-        f"Columns are decisions; {counts} episodes each. {rows[-1]['hardware']}; commit {rows[-1]['commit']}."
-    )
-    return "\n".join([*lines, "", note])
+    head = ["observation", "seed", *(f"{done:,}" for done in times)]
+    return table(head, lines, f"Columns are decisions; {counts} episodes each. {origin(rows)}")
 
 
 def features_rl_table() -> str:
@@ -156,29 +136,26 @@ def _curves_table(
     rows: Sequence[dict[str, Any]], labels: Mapping[str, str], times: Sequence[int], metric: str, digits: int
 ) -> str:
     """Mean over seeds of what PPO's mean action reaches after so many decisions, a line for each thing it sees."""
-    lines = ["| what PPO sees | seeds | " + " | ".join(f"{done:,}" for done in times) + " |"]
-    lines.append("|" + "---|" * (2 + len(times)))
-    for method in (name for name in labels if any(row["method"] == name for row in rows)):
-        own = [row for row in rows if row["method"] == method]
-        cells = [np.mean([row["value"] for row in own if row["setting"]["done"] == done]) for done in times]
-        numbers = " | ".join(f"{value:.{digits}f}" for value in cells)
-        lines.append(f"| {labels[method]} | {len({row['seed'] for row in own})} | {numbers} |")
+    lines = []
+    for method, label in labels.items():
+        own = matching(rows, method=method)
+        if own:
+            numbers = (f"{np.mean(values_of(own, done=done)):.{digits}f}" for done in times)
+            lines.append([label, str(len({row["seed"] for row in own})), *numbers])
     note = (
         f"Columns are decisions; {metric} of the mean action over {rows[0]['setting']['episodes']} episodes"
     )
-    return "\n".join([*lines, "", f"{note}; {rows[0]['hardware']}; commit {rows[0]['commit']}."])
+    head = ["what PPO sees", "seeds", *(f"{done:,}" for done in times)]
+    return table(head, lines, f"{note}; {origin(rows)}")
 
 
 def zoo_table() -> str:
     """The encoders that ship, from their folders."""
-    lines = [
-        "| name | objective | dataset | input | features | kB | success |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for entry in zoo.entries():
-        facts = (f"`{entry.name}`", entry.objective, f"`{entry.dataset}`", entry.input_size, entry.features)
-        lines.append(f"| {' | '.join(map(str, facts))} | {entry.bytes / 1000:.0f} | {entry.success} |")
-    return "\n".join(lines)
+        facts = (entry.objective, f"`{entry.dataset}`", str(entry.input_size), str(entry.features))
+        lines.append([f"`{entry.name}`", *facts, f"{entry.bytes / 1000:.0f}", entry.success])
+    return table(["name", "objective", "dataset", "input", "features", "kB", "success"], lines)
 
 
 def demonstrators_table() -> str:
@@ -186,10 +163,7 @@ def demonstrators_table() -> str:
     rows = read_results(sorted((RESULTS / "demonstrators").glob("*.csv")))
     found = {(r["setting"]["task"], r["setting"]["reward_mode"], r["metric"]): r for r in rows}
     tasks = {row["setting"]["task"] for row in rows}
-    lines = [
-        "| task | return | AIME's expert | of the most | summed | training |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for task in (task for task in ENV_IDS if task in tasks):
         row = found[task, "last_substep", "return"]
         mean, std = row["value"], found[task, "last_substep", "return_std"]["value"]
@@ -198,15 +172,16 @@ def demonstrators_table() -> str:
         theirs = "" if paper is None else f"{paper:.1f}"
         share = f"{mean / row['setting']['max_return']:.2f}"
         training = f"{card.get('decisions', card['config']['decisions']) / 1e6:g} M decisions, {card['training_seconds'] / 60:.0f} min"
-        lines.append(f"| {task} | {mean:.1f} +- {std:.1f} | {theirs} | {share} | {summed:.1f} | {training} |")
+        lines.append([task, f"{mean:.1f} +- {std:.1f}", theirs, share, f"{summed:.1f}", training])
     facts = f"{rows[0]['setting']['episodes']} episodes each, mean and standard deviation"
-    return "\n".join([*lines, "", f"{facts}; {rows[0]['hardware']}."])
+    head = ["task", "return", "AIME's expert", "of the most", "summed", "training"]
+    return table(head, lines, f"{facts}; {origin(rows)}")
 
 
 def bench_table(group: str) -> str:
     """Every comparison of a group of benchmarks, from benchmarks/results/latest.json."""
     found = json.loads(LATEST.read_text())[group]
-    lines = ["| what | against | | target | wall | CPU |", "|---|---|---|---|---|---|"]
+    lines: list[list[str]] = []
     parts = [part for part in found.values() if isinstance(part, dict) and "machine" in part]
     for part in parts:
         for comparison in part.values():
@@ -214,19 +189,20 @@ def bench_table(group: str) -> str:
                 lines += _ratio_rows(comparison)
         for name, target in part.get("targets", {}).items():  # averages over many comparisons
             value = _ratio(part["averages"][name])
-            lines.append(
-                f"| Meta-World, {name}s, mean of ten tasks | metaworld | engine | {target:g} x | | {value} |"
-            )
+            title = f"Meta-World, {name}s, mean of ten tasks"
+            lines.append([title, "metaworld", "engine", f"{target:g} x", "", value])
     machine = parts[0]["machine"]
-    return "\n".join([*lines, "", f"{machine['cores']} x {machine['processor']}; commit {found['commit']}."])
+    note = f"{machine['cores']} x {machine['processor']}; commit {found['commit']}."
+    return table(["what", "against", "", "target", "wall", "CPU"], lines, note)
 
 
-def _ratio_rows(comparison: dict[str, Any]) -> list[str]:
+def _ratio_rows(comparison: dict[str, Any]) -> list[list[str]]:
     rows = []
     for arm, target in comparison["targets"].items():
         wall, cpu = (comparison[f"{clock}_ratios"][arm] for clock in ("wall", "cpu"))
-        start = f"| {comparison['title']} | {comparison['peer']} | {arm}"
-        rows.append(f"{start} | {target:,g} x | {_ratio(wall)} | {_ratio(cpu)} |")
+        rows.append(
+            [comparison["title"], comparison["peer"], arm, f"{target:,g} x", _ratio(wall), _ratio(cpu)]
+        )
     return rows
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from table_text import origin, table
 
 from latentctx_agents.results import read_results
 from latentctx_agents.theory.figures import CURVE_METHODS, NAMES, TITLES, select, values_over
@@ -36,10 +37,6 @@ FIRST_WIDTHS = {
 FIRST_HARDER = {100: ("≤1e-4", 3.7), 300: ("≤1e-4", 1.5), 1000: ("≤1e-4", 1.04), 3000: ("≤1e-4", 0.98)}
 
 
-def _source(rows: list[dict[str, Any]], facts: str) -> str:
-    return f"{facts}; {rows[0]['hardware']}; commit {rows[0]['commit']}."
-
-
 def _short(value: float) -> str:
     """Two digits; small numbers as a power of ten."""
     return f"{value:.2g}" if value >= 1e-3 else f"{value:.0e}".replace("e-0", "e-")
@@ -54,10 +51,7 @@ def contexts_table() -> str:
     """Downstream error of every encoder by windows and kind of context."""
     rows = read_results([RESULTS / "linear_contexts.csv"])
     counts = list(values_over([row for row in rows if row["study"] == "theory_contexts"], "samples"))
-    lines = [
-        "| context | objective | " + " | ".join(f"{n:,}" for n in counts) + " |",
-        "|" + "---|" * (2 + len(counts)),
-    ]
+    lines = []
     for context in TITLES:
         for place, method in enumerate(LINEAR_METHODS):
             found = values_over(select(rows, "theory_contexts", "error", method, context=context), "samples")
@@ -65,7 +59,7 @@ def contexts_table() -> str:
             for count, values in found.items():
                 first = FIRST_CONTEXTS.get(context, {}).get(count, (None, None, None))[place]
                 cells.append(_beside(f"{values.mean():.2f}", None if first is None else f"{first:.2f}"))
-            lines.append(f"| {context} | {NAMES[method]} | {' | '.join(cells)} |")
+            lines.append([context, NAMES[method], *cells])
     raw = {
         c: np.mean([r["value"] for r in select(rows, "theory_contexts", "error", "raw", context=c)])
         for c in TITLES
@@ -73,7 +67,8 @@ def contexts_table() -> str:
     each = ", ".join(f"{context} {value:.2f}" for context, value in raw.items())
     seeds = len({row["seed"] for row in rows})
     facts = f"Columns are windows of pretraining; mean of {seeds} worlds. Without an encoder: {each} (the first implementation: 1.82)"
-    return "\n".join([*lines, "", _source(rows, facts)])
+    head = ["context", "objective", *(f"{n:,}" for n in counts)]
+    return table(head, lines, f"{facts}; {origin(rows)}")
 
 
 def steps_table() -> str:
@@ -81,8 +76,7 @@ def steps_table() -> str:
     rows = read_results([RESULTS / "linear_contexts.csv"])
     study = [row for row in rows if row["study"] == "theory_steps"]
     steps = list(values_over(study, "steps"))
-    lines = ["| actions push | context | windows | " + " | ".join(f"n = {n}" for n in steps) + " |"]
-    lines.append("|" + "---|" * (3 + len(steps)))
+    lines = []
     for dynamics, pushed in (("full", "all of s"), ("chain", "velocities")):
         for context in ("sign-flip", "additive"):
             for samples in values_over(study, "samples"):
@@ -92,12 +86,15 @@ def steps_table() -> str:
                     for metric in ("error", "overlap")
                 )
                 cells = [f"{errors[n].mean():.2f}, {overlaps[n].mean():.2f}" for n in steps]
-                lines.append(f"| {pushed} | {context} | {samples:,} | {' | '.join(cells)} |")
+                lines.append([pushed, context, f"{samples:,}", *cells])
     facts = f"Error, overlap; mean of {len({row['seed'] for row in rows})} worlds"
-    return "\n".join([*lines, "", _source(rows, facts)])
+    head = ["actions push", "context", "windows", *(f"n = {n}" for n in steps)]
+    return table(head, lines, f"{facts}; {origin(rows)}")
 
 
-def _curve_row(rows: list[dict[str, Any]], study: str, name: str, place: int, first: tuple[Any, ...]) -> str:
+def _curve_row(
+    rows: list[dict[str, Any]], study: str, name: str, place: int, first: tuple[Any, ...]
+) -> list[str]:
     """One line of the table of curves: median losses, and the probe's median and lowest."""
     setting: dict[str, Any] = {}
     losses, probes = [], []
@@ -109,7 +106,7 @@ def _curve_row(rows: list[dict[str, Any]], study: str, name: str, place: int, fi
         probe = [row["value"] for row in select(rows, study, "probe_r2", method, **where)]
         probes.append(f"{np.median(probe):.3f}, {min(probe):.2f}")
     curve = f"{setting['height']:g}, {'10/3' if setting['frequency'] < 5 else '10'}"
-    return f"| {curve} | {setting['width']} | {setting['samples']:,} | {' | '.join([*losses, *probes])} |"
+    return [curve, str(setting["width"]), f"{setting['samples']:,}", *losses, *probes]
 
 
 def _lost(rows: list[dict[str, Any]]) -> str:
@@ -130,10 +127,7 @@ def _lost(rows: list[dict[str, Any]]) -> str:
 def curves_table() -> str:
     """Losses and probes of both methods over samples, widths and the harder curve."""
     rows = read_results([RESULTS / "decoder_complexity.csv"])
-    lines = [
-        "| height, f | width | samples | inverse dynamics | forward dynamics | R2, inverse | R2, forward |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for study, name, numbers in (
         ("theory_samples", "samples", FIRST_SAMPLES),
         ("theory_width", "width", FIRST_WIDTHS),
@@ -144,7 +138,16 @@ def curves_table() -> str:
                 lines.append(_curve_row(rows, study, name, place, first))
     steps, seeds = min(row["setting"]["steps"] for row in rows), len({row["seed"] for row in rows})
     facts = f"Median loss of {seeds} networks after {steps:,} steps; R2 of the linear probe, median and lowest. {_lost(rows)}"
-    return "\n".join([*lines, "", _source(rows, facts)])
+    head = [
+        "height, f",
+        "width",
+        "samples",
+        "inverse dynamics",
+        "forward dynamics",
+        "R2, inverse",
+        "R2, forward",
+    ]
+    return table(head, lines, f"{facts}; {origin(rows)}")
 
 
 def frequency_table() -> str:
@@ -159,7 +162,7 @@ def frequency_table() -> str:
         f"{NAMES[m].removeprefix('explicit ')}, {n:,}{f', {many:,} steps' * (s == many)}"
         for m, n, s in columns
     ]
-    lines = ["| f | " + " | ".join(names) + " |", "|" + "---|" * (1 + len(columns))]
+    lines = []
     curves = [("theory_frequency", f, f"{f:.3g}") for f in values_over(study, "frequency")]
     for name, frequency, label in (*curves, ("theory_harder_curve", 10.0, "10, height 2, width 32")):
         cells = []
@@ -167,9 +170,9 @@ def frequency_table() -> str:
             setting = {"samples": samples, "steps": steps, "frequency": frequency}
             found = [row["value"] for row in select(rows, name, "loss", method, **setting)]
             cells.append(_short(float(np.median(found))))
-        lines.append(f"| {label} | {' | '.join(cells)} |")
+        lines.append([label, *cells])
     facts = f"Columns name the samples; median loss of {len({row['seed'] for row in rows})} networks, {few:,} steps if not said"
-    return "\n".join([*lines, "", _source(rows, facts)])
+    return table(["f", *names], lines, f"{facts}; {origin(rows)}")
 
 
 PAGES = [Path(__file__).parent / "papers" / "inverse_dynamics_theory.md"]
