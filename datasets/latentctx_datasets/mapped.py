@@ -5,6 +5,7 @@
 <key>.lock       held by the process that builds
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -84,12 +85,29 @@ def allocate(directory: Path, name: str, dtype: type, shape: tuple[int, ...], ki
     if not path.exists():
         free, needed = shutil.disk_usage(directory).free, int(np.prod(shape)) * np.dtype(dtype).itemsize
         if free < needed:
-            raise DatasetError(
-                f"the {kind.name} needs {needed / 1e9:.1f} GB in {directory.parent}, {free / 1e9:.1f} GB are free: "
-                "set LATENTCTX_CACHE to a larger disk."
-            )
+            raise _no_room(directory, kind, needed - free)
         np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
+    _reserve(path, kind)
     return path
+
+
+def _reserve(path: Path, kind: Kind) -> None:
+    """Take the blocks of a mapped file now: a disk that is full later would end the process that writes (SIGBUS)."""
+    status = path.stat()
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, status.st_size)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise _no_room(path.parent, kind, status.st_size - 512 * status.st_blocks) from None
+
+
+def _no_room(directory: Path, kind: Kind, missing: int) -> DatasetError:
+    return DatasetError(
+        f"the {kind.name} needs {max(missing, 1) / 1e6:,.1f} MB more in {directory.parent} than are free: "
+        "make room or set LATENTCTX_CACHE to a larger disk."
+    )
 
 
 def missing_chunks(partial: Path, total: int, size: int) -> list[tuple[int, int]]:

@@ -10,12 +10,11 @@ profile and physics version. The rows of all episodes lie one after the other, t
     rewards   f      r r r ... 0  | r ...        rewards[f] is what actions[f] earned
 """
 
+import contextlib
 import json
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, fields
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,9 +26,11 @@ from latentctx_datasets import library, mapped
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.mapped import cache_root
 from latentctx_datasets.replay import View, latent_env, replay
+from latentctx_datasets.tickets import Wanted, done_by_workers
 from latentctx_envs.cores import available_cores
 
 FORMAT_VERSION = 4
+PLAN = "build.json"  # beside the arrays, while they are built
 CHUNK = 25  # episodes rendered by a worker at a time; a killed build loses at most the chunks in flight
 STATE_ARRAYS = ("observations", "actions", "rewards", "starts", "lengths", "contexts")
 ARRAYS = ("frames", *STATE_ARRAYS)
@@ -192,41 +193,77 @@ def _recorded_view(dataset: minari.MinariDataset, image_size: int) -> View:
     return View(**{**known, "image_size": image_size})
 
 
+@dataclass(frozen=True, kw_only=True)
+class RenderPlan:
+    """What is rendered into a store that is being built."""
+
+    dataset_id: str
+    view: View
+    chunk: int  # episodes that are rendered at a time
+    episodes: int
+
+    @classmethod
+    def read(cls, file: Path) -> "RenderPlan":
+        """The plan that `write` wrote."""
+        values = json.loads(file.read_text())
+        return cls(**{**values, "view": View(**values["view"])})
+
+    def write(self, file: Path) -> None:
+        """Leave it for the workers."""
+        file.write_text(json.dumps(asdict(self)) + "\n")
+
+    def bounds(self, number: int) -> tuple[int, int]:
+        """First episode of a chunk, and the one after its last."""
+        return number * self.chunk, min((number + 1) * self.chunk, self.episodes)
+
+    def render(self, partial: Path, number: int, wanted: Wanted = lambda: True) -> bool:
+        """Render the frames of a chunk's episodes into the memory-mapped file; False if it was given up.
+
+        Args:
+            partial: the store that is built.
+            number: of the chunk.
+            wanted: asked after every episode; False gives up.
+        """
+        frames = np.load(partial / "frames.npy", mmap_mode="r+", allow_pickle=False)
+        starts = np.load(partial / "starts.npy", allow_pickle=False)
+        chosen = range(*self.bounds(number))
+        for index, episode in zip(
+            chosen, replay(library.load(self.dataset_id), self.view, chosen), strict=True
+        ):
+            frames[starts[index] : starts[index] + len(episode)] = episode
+            if not wanted():
+                return False
+        frames.flush()
+        return True
+
+
 def _build(dataset_id: str, view: View, partial: Path, workers: int) -> dict[str, Any]:
     library.verify(dataset_id)
     lengths = _write_small_arrays(dataset_id, partial)
     shape = (int((lengths + 1).sum()), view.image_size, view.image_size, 3)
-    frames = mapped.allocate(partial, "frames", np.uint8, shape, KIND)
+    mapped.allocate(partial, "frames", np.uint8, shape, KIND)
+    plan = RenderPlan(dataset_id=dataset_id, view=view, chunk=CHUNK, episodes=len(lengths))
+    plan.write(partial / PLAN)
     missing = mapped.missing_chunks(partial, len(lengths), CHUNK)
-    jobs = [(str(frames), dataset_id, asdict(view), first, last) for first, last in missing]
     done = len(lengths) - sum(last - first for first, last in missing)
-    mapped.record_chunks(
-        partial, _run(jobs, workers), done=done, total=len(lengths), label="render", unit="ep"
-    )
+    with contextlib.closing(
+        _run(partial, plan, [first // CHUNK for first, _ in missing], workers)
+    ) as rendered:
+        finished = (plan.bounds(number) for number in rendered)
+        mapped.record_chunks(partial, finished, done=done, total=len(lengths), label="render", unit="ep")
+    (partial / PLAN).unlink()
     return {"dataset_id": dataset_id, "view": asdict(view)}
 
 
-def _run(jobs: list[Any], workers: int) -> Iterator[tuple[int, int]]:
-    if workers <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield _render_chunk(job)
+def _run(partial: Path, plan: RenderPlan, numbers: Sequence[int], workers: int) -> Generator[int]:
+    """Yield the numbers of chunks as they are rendered."""
+    count = min(workers, len(numbers))
+    if count > 1:
+        yield from done_by_workers("latentctx_datasets.render_worker", partial, numbers, count)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_render_chunk, job) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
-
-
-def _render_chunk(job: tuple[str, str, dict[str, Any], int, int]) -> tuple[int, int]:
-    """Render the frames of episodes first..last-1 into the memory-mapped file (runs in a worker)."""
-    file, dataset_id, view, first, last = job
-    frames = np.load(file, mmap_mode="r+", allow_pickle=False)
-    starts = np.load(Path(file).with_name("starts.npy"), allow_pickle=False)
-    replayed = replay(library.load(dataset_id), View(**view), range(first, last))
-    for index, episode in zip(range(first, last), replayed, strict=True):
-        frames[starts[index] : starts[index] + len(episode)] = episode
-    frames.flush()
-    return first, last
+    for number in numbers:
+        plan.render(partial, number)
+        yield number
 
 
 def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray | None = None) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -67,6 +68,37 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setitem(RECIPES, recipe.id, recipe)
             collect.build(recipe.id)
     yield folder
+
+
+@pytest.fixture
+def workers_in() -> Callable[[Path], list[str]]:
+    """Command lines of this machine's processes that build in a folder for another one."""
+
+    def find(folder: Path) -> list[str]:
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = file.read_text()
+            except OSError:  # it has ended
+                continue
+            if "_worker" in words and str(folder) in words:
+                found.append(words)
+        return found
+
+    return find
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    """Wait until something has happened, at most a minute."""
+
+    def wait(happened: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 60
+        while not happened():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture

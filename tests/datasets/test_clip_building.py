@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,13 +99,18 @@ building.build(__import__("pathlib").Path(sys.argv[1]), {**_plan(40, 0), "shard"
 """
 
 
-def test_a_killed_build_goes_on_and_its_workers_end(tmp_path: Path, refuses: Callable[..., Any]) -> None:
+def test_a_killed_build_goes_on_and_its_workers_end(
+    tmp_path: Path,
+    refuses: Callable[..., Any],
+    workers_in: Callable[[Path], list[str]],
+    wait_for: Callable[[Callable[[], object]], None],
+) -> None:
     folder = tmp_path / "push"
     build = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stderr=subprocess.DEVNULL)
     wait_for(lambda: len(list(folder.glob("shard-*.json"))) >= 2)
     os.kill(build.pid, signal.SIGKILL)
     build.wait()
-    wait_for(lambda: not workers_of(folder))
+    wait_for(lambda: not workers_in(folder))
     done = {path: path.stat().st_mtime_ns for path in folder.glob("frames-*.npy")}
     assert 2 <= len(done) < 40
     with refuses("is not finished", error=DatasetError):
@@ -128,26 +132,6 @@ def shorten(folder: Path, number: int) -> None:
     for path in [*folder.glob(f"*-{number:03d}.*")]:
         path.unlink()
     building.write_json(folder / building.PLAN, plan_of(10))
-
-
-def workers_of(folder: Path) -> list[str]:
-    """Command lines of this machine's processes that build in a folder."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = file.read_text()
-        except OSError:  # it has ended
-            continue
-        if "build_worker" in words and str(folder) in words:
-            found.append(words)
-    return found
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_worker_that_fails_ends_the_build_and_is_quoted(

@@ -1,5 +1,6 @@
 """The pixel store: its index convention, its key, its building, and what it says when it is damaged."""
 
+import errno
 import json
 import os
 import shutil
@@ -30,7 +31,7 @@ from latentctx_datasets import (
 )
 from latentctx_datasets import store as store_module
 from latentctx_datasets.mapped import DONE, MANIFEST, STAMP
-from latentctx_datasets.store import ARRAYS, store_key
+from latentctx_datasets.store import ARRAYS, RenderPlan, store_key
 
 UNEVEN_ID = "latentctx/point-mass/uneven-v0"
 SHIPPED_ID = "latentctx/point-mass/expert-small-v0"
@@ -46,15 +47,15 @@ def store(tiny: str, tiny_view: View) -> PixelStore:
 def rendered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """First episodes of the chunks that are rendered from now on, one episode a chunk."""
     chunks: list[int] = []
-    render = store_module._render_chunk
+    render = RenderPlan.render
 
-    def record(job: Any) -> tuple[int, int]:
-        first, last = render(job)
-        chunks.append(first)
-        return first, last
+    def record(plan: RenderPlan, partial: Path, number: int) -> bool:
+        done = render(plan, partial, number)
+        chunks.append(plan.bounds(number)[0])
+        return done
 
     monkeypatch.setattr(store_module, "CHUNK", 1)
-    monkeypatch.setattr(store_module, "_render_chunk", record)
+    monkeypatch.setattr(RenderPlan, "render", record)
     return chunks
 
 
@@ -147,15 +148,15 @@ def test_a_changed_dataset_is_not_rendered(
 def test_a_killed_build_is_resumed_with_the_missing_chunks_only(
     tiny: str, tiny_view: View, rendered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    render = store_module._render_chunk
+    render = RenderPlan.render
 
-    def dies_at_the_third(job: Any) -> tuple[int, int]:
-        if job[3] == 2:
+    def dies_at_the_third(plan: RenderPlan, partial: Path, number: int) -> bool:
+        if number == 2:
             raise KeyboardInterrupt
-        return render(job)
+        return render(plan, partial, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "_render_chunk", dies_at_the_third)
+        patch.setattr(RenderPlan, "render", dies_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             open_store(tiny, tiny_view, workers=1)
     assert rendered == [0, 1]
@@ -205,9 +206,54 @@ def test_a_store_is_not_begun_without_the_disk_space_for_it(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(100_000))
-        with refuses("needs 0.0 GB", "LATENTCTX_CACHE", error=DatasetError):
+        with refuses("needs 0.1 MB more", "LATENTCTX_CACHE", error=DatasetError):
             open_store(tiny, tiny_view, workers=1)
     assert len(open_store(tiny, tiny_view, workers=1)) == 4
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_renders_in_processes_and_a_kill_leaves_none(
+    tmp_path: Path,
+    workers_in: Callable[[Path], list[str]],
+    wait_for: Callable[[Callable[[], object]], None],
+) -> None:
+    (tmp_path / "script.py").write_text(
+        f"""
+from latentctx_datasets import View, store
+store.CHUNK = 1
+store.open_store({SHIPPED_ID!r}, {View(image_size=40)!r}, workers=2)
+"""
+    )
+    script = [sys.executable, "script.py"]
+    load(SHIPPED_ID)
+    partial = partial_folder(SHIPPED_ID, View(image_size=40))
+    process = subprocess.Popen(script, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    wait_for(lambda: (partial / DONE).exists() and len((partial / DONE).read_text().split()) >= 2)
+    assert len(workers_in(partial)) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not workers_in(partial))
+    subprocess.run(script, cwd=tmp_path, check=True, timeout=60, stderr=subprocess.DEVNULL)
+    store = open_store(SHIPPED_ID, View(image_size=40), workers=1)
+    expected = replay(load(SHIPPED_ID), View(image_size=40), range(20))
+    np.testing.assert_array_equal(store.frames, np.concatenate(list(expected)))
+
+
+def test_a_full_disk_is_told_before_the_first_frame_and_to_the_build_that_goes_on(
+    tiny: str, tiny_view: View, refuses: Refuses, monkeypatch: pytest.MonkeyPatch, rendered: list[int]
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for _ in range(2):  # a new build, and one whose file is there
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "posix_fallocate", full)
+            with refuses("MB more in", "make room or set LATENTCTX_CACHE", error=DatasetError):
+                open_store(tiny, tiny_view, workers=1)
+    assert partial_folder(tiny, tiny_view).joinpath("frames.npy").exists() and rendered == []
+    assert len(open_store(tiny, tiny_view, workers=1)) == 4
+    frames = (open_store(tiny, tiny_view).path / "frames.npy").stat()
+    assert 512 * frames.st_blocks >= frames.st_size
 
 
 def cut_frames(path: Path) -> None:

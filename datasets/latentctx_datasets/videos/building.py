@@ -4,17 +4,13 @@ build.json        what is built, while it is
 shard-000.json    a shard that is finished: sizes and sha256 of its files
 index.json        all of this, once every shard is there; the others go
 
-Workers are fresh interpreters and are told nothing but the folder: what to build is in build.json, and a source is looked
-up by its name. Which process makes which shard changes no byte, because a clip depends on its number alone.
+What workers (`latentctx_datasets.tickets`) build is in build.json, and a source is looked up by its name. Which process
+makes which shard changes no byte, because a clip depends on its number alone.
 """
 
 import contextlib
 import json
-import os
-import select
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -24,14 +20,13 @@ import numpy as np
 from tqdm import tqdm
 
 from latentctx_datasets.library import DatasetError, locked
+from latentctx_datasets.tickets import Wanted, done_by_workers
 from latentctx_datasets.videos.clips import FORMAT_VERSION, INDEX, Clip, read_index
 from latentctx_envs.cores import available_cores
 from latentctx_envs.replacing import replacing, sha256_of
 
 PLAN = "build.json"
 SHARD = 100  # clips, unless the plan says otherwise; 37 MB of 30 frames of 64 px
-TICKET = 2  # bytes of a shard's number in a pipe; so few are read and written whole
-PATIENCE = 1.0  # [s] between two looks at whether the workers live
 FEW_CLIPS = 50  # with fewer a second process is not worth its start
 
 Source = Callable[[dict[str, Any], int, int], Iterator[Clip]]
@@ -69,6 +64,7 @@ def build(folder: Path, plan: dict[str, Any], *, workers: int | None = None) -> 
     Raises:
         DatasetError: the folder holds something else, or the disk has no room.
         RuntimeError: a worker failed.
+        ValueError: workers is below 1.
     """
     plan = json.loads(json.dumps(plan))
     with locked(folder):
@@ -88,9 +84,7 @@ def build(folder: Path, plan: dict[str, Any], *, workers: int | None = None) -> 
         return _finish(folder, plan, shards)
 
 
-def build_shard(
-    folder: Path, plan: dict[str, Any], number: int, wanted: Callable[[], bool] = lambda: True
-) -> bool:
+def build_shard(folder: Path, plan: dict[str, Any], number: int, wanted: Wanted = lambda: True) -> bool:
     """Write one shard's files and, last, its record; False if it was given up.
 
     Args:
@@ -184,68 +178,7 @@ def _run(
             build_shard(folder, plan, number)
             yield number
         return
-    yield from _run_workers(folder, missing, count)
-
-
-def _run_workers(folder: Path, missing: list[int], count: int) -> Generator[int]:
-    with contextlib.ExitStack() as mine:
-        tickets, tickets_in = os.pipe()
-        done, done_in = os.pipe()
-        mine.callback(os.close, done)
-        workers = [_start_worker(folder, tickets, done_in) for _ in range(count)]
-        mine.callback(_end, workers)
-        os.close(tickets)
-        os.close(done_in)
-        _write_tickets(tickets_in, missing)
-        left = len(missing)
-        while left:
-            if not select.select([done], [], [], PATIENCE)[0]:
-                _refuse_failed(workers)
-                continue
-            ticket = os.read(done, TICKET)
-            if not ticket:  # every worker has ended
-                _refuse_failed(workers, ended=True)
-            yield int.from_bytes(ticket, sys.byteorder)
-            left -= 1
-
-
-def _write_tickets(pipe: int, numbers: list[int]) -> None:
-    """All of them at once: 32,768 fit into a pipe, twenty times what a terabyte of clips needs."""
-    os.write(pipe, np.asarray(numbers, np.uint16).tobytes())
-    os.close(pipe)
-
-
-def _start_worker(folder: Path, tickets: int, done: int) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "latentctx_datasets.videos.build_worker",
-            str(folder),
-            str(tickets),
-            str(done),
-        ],
-        stdin=subprocess.DEVNULL,
-        pass_fds=(tickets, done),
-        env={**os.environ, "PYTHONPATH": path},
-    )
-
-
-def _refuse_failed(workers: list[subprocess.Popen[bytes]], *, ended: bool = False) -> None:
-    codes = [worker.wait() if ended else worker.poll() for worker in workers]
-    if ended or any(code not in (None, 0) for code in codes):
-        raise RuntimeError(
-            f"a building process has ended (exit codes {codes}), its message is above; the same command goes on, "
-            "and --workers 1 builds in one process."
-        )
-
-
-def _end(workers: list[subprocess.Popen[bytes]]) -> None:
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.wait()
+    yield from done_by_workers("latentctx_datasets.videos.build_worker", folder, missing, count)
 
 
 def _bounds(plan: dict[str, Any], number: int) -> tuple[int, int]:
