@@ -19,15 +19,16 @@ import gymnasium as gym
 import minari
 import numpy as np
 from gymnasium import spaces
-from minari.data_collector import EpisodeBuffer
 
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_datasets.replay import View, latent_env, replay
+from latentctx_datasets.trajectory_rows import buffer_of, check_rows, read_rows
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.locomotion.task import LocomotionTask
+from latentctx_envs.registration import ids
 from latentctx_envs.task_env import TaskEnv
 
 SENSORS: dict[str, dict[str, int]] = {
@@ -48,23 +49,29 @@ def write_npz(dataset_id: str, folder: Path, *, episodes: int | None = None, vie
         view: add frames of this view as `image`.
 
     Raises:
-        DatasetError: the dataset is of another world, its observations are no states, or the folder exists.
+        DatasetError: the dataset is of another world, its observations are no states, the folder exists, or `episodes` is
+            below 1.
     """
+    if episodes is not None and episodes < 1:
+        raise DatasetError(f"episodes start at 1; got {episodes}.")
     dataset = library.load(dataset_id)
     sensors = _sensors(latent_env(library.recover(dataset)))
     chosen = range(len(dataset) if episodes is None else min(episodes, len(dataset)))
     if folder.exists():
         raise DatasetError(f"{folder} exists: move it away or choose another folder.")
     partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a killed process
-    partial.mkdir(parents=True)
-    images = iter(()) if view is None else replay(dataset, view, chosen)
-    for number, episode in zip(chosen, dataset.iterate_episodes(chosen), strict=True):
-        arrays = to_rows(episode, sensors, dataset.action_space)  # type: ignore[arg-type]
-        if view is not None:
-            arrays["image"] = next(images)
-        np.savez_compressed(partial / f"{number}.npz", **arrays)  # type: ignore[arg-type]
-    partial.rename(folder)
+    with library.locked(partial):
+        if folder.exists():  # another process has written it meanwhile
+            raise DatasetError(f"{folder} exists: move it away or choose another folder.")
+        shutil.rmtree(partial, ignore_errors=True)  # of a killed process
+        partial.mkdir()
+        images = iter(()) if view is None else replay(dataset, view, chosen)
+        for number, episode in zip(chosen, dataset.iterate_episodes(chosen), strict=True):
+            arrays = to_rows(episode, sensors, dataset.action_space)  # type: ignore[arg-type]
+            if view is not None:
+                arrays["image"] = next(images)
+            np.savez_compressed(partial / f"{number}.npz", **arrays)  # type: ignore[arg-type]
+        partial.rename(folder)
     return len(chosen)
 
 
@@ -107,10 +114,13 @@ def read_npz(
         images: let `image` be the observation instead of the sensors.
 
     Raises:
-        DatasetError: the dataset exists, the folder holds no trajectory or a damaged one, or the world has many tasks.
+        DatasetError: the dataset exists, the folder holds no trajectory, a damaged one or one of another world, or there
+            is no such world or it has many tasks.
     """
     if library.is_local(dataset_id):
         raise DatasetError(f"{dataset_id} is already in {library.root()}: move it away or choose another id.")
+    if env_id not in ids():
+        raise DatasetError(f"{env_id} is no world of this project: `latentctx envs list` shows all.")
     task = gym.spec(env_id).kwargs.get("task")
     if task is None:
         raise DatasetError(
@@ -119,15 +129,13 @@ def read_npz(
     files = trajectory_files(folder)
     settings = dict(ENV_KWARGS)
     if images:
-        side = read_rows(files[0], ("image",))["image"].shape[1]
-        settings |= {"observation": "pixels", "image_size": side}
+        settings |= {"observation": "pixels", "image_size": _side(files[0])}
     with gym.make(env_id, **settings) as env:
-        sensors = ("image",) if images else tuple(_sensors(latent_env(env)))
         digest = write(
             dataset_id,
-            _records(files, sensors, {"task": task}),
+            _records(files, env, {"task": task}),
             env=env,
-            command=f"latentctx data from-npz {folder.name} {dataset_id} --env-id {env_id}",
+            command=f"latentctx data from-npz {folder.name} {dataset_id} --env-id {env_id}{' --images' * images}",
             metadata={
                 "algorithm_name": "unknown",
                 "description": f"{len(files)} trajectories read from npz files.",
@@ -135,6 +143,14 @@ def read_npz(
             author=author,
         )
     return digest
+
+
+def _side(file: Path) -> int:
+    """Height of a trajectory's frames, which are square."""
+    image = read_rows(file, ("image",))["image"]
+    if image.ndim != 4:
+        raise DatasetError(f"{file}: image must be square frames; got shape {image.shape}.")
+    return image.shape[1]
 
 
 def trajectory_files(folder: Path) -> list[Path]:
@@ -151,79 +167,37 @@ def trajectory_files(folder: Path) -> list[Path]:
     return files
 
 
-def _records(files: list[Path], sensors: tuple[str, ...], context: dict[str, Any]) -> Iterator[Record]:
+def _records(files: list[Path], env: gym.Env[Any, Any], context: dict[str, Any]) -> Iterator[Record]:
+    """The files' episodes, in the form of the world's observations."""
+    seen, acted = env.observation_space, env.action_space
+    assert isinstance(seen, spaces.Box) and isinstance(acted, spaces.Box)
+    images = len(seen.shape) == 3
+    sensors = {} if images else _sensors(latent_env(env))
+    frames = {"image": seen.shape} if images else {}
     extra = {"context_json": json.dumps(context), "split": "all", "demonstrator": "unknown"}
     for number, path in enumerate(files):
-        rows = read_rows(path, (*sensors, "reward", "is_terminal", "pre_action"))
-        seen = _observations([rows[name] for name in sensors])
-        buffer = buffer_of(number, seen, rows["pre_action"], rows["reward"], rows["is_terminal"], context)
-        yield buffer, extra
-
-
-def buffer_of(
-    number: int,
-    observations: np.ndarray,
-    previous_actions: np.ndarray,
-    rewards: np.ndarray,
-    terminal: np.ndarray,
-    context: dict[str, Any],
-) -> EpisodeBuffer:
-    """An episode of T actions from rows, each of which holds what led to its observation; the first led to nothing.
-
-    Args:
-        number: of the episode.
-        observations: (T + 1, ...).
-        previous_actions: (T + 1, a).
-        rewards: (T + 1,) or (T + 1, 1).
-        terminal: likewise, true where the episode ended by itself; else it was cut off.
-        context: of the episode.
-    """
-    terminations = terminal[1:].reshape(-1).astype(bool)
-    truncations = np.zeros_like(terminations)
-    truncations[-1] = not terminations[-1]
-    return EpisodeBuffer(
-        id=number,
-        options={"context": context},
-        observations=observations,  # type: ignore[arg-type]
-        actions=previous_actions[1:].astype(np.float32),  # type: ignore[arg-type]
-        rewards=rewards[1:].reshape(-1).astype(np.float64),  # type: ignore[arg-type]
-        terminations=terminations,  # type: ignore[arg-type]
-        truncations=truncations,  # type: ignore[arg-type]
-        infos={},
-    )
-
-
-def _observations(parts: list[np.ndarray]) -> np.ndarray:
-    return parts[0] if parts[0].ndim == 4 else np.concatenate(parts, axis=1).astype(np.float32)
-
-
-def read_rows(path: Path, names: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """Some arrays of a trajectory, all with a row an observation.
-
-    Args:
-        path: an npz file.
-        names: of the arrays.
-        optional: names of further ones, which may be missing.
-
-    Raises:
-        DatasetError: the file is damaged, an array is missing, or their rows differ in number.
-    """
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            found = [*names, *(name for name in optional if name in file)]
-            rows = {name: file[name] for name in found}
-    except KeyError as error:
-        raise DatasetError(
-            f"{path} is no such trajectory: {error.args[0]}; expected {', '.join(names)}."
-        ) from None
-    except Exception as error:  # zipfile, zlib and NumPy raise many types on damaged files
-        raise DatasetError(f"{path} is damaged ({(str(error).splitlines() or ['empty'])[0]}).") from None
-    counts = {name: len(array) if array.ndim else 0 for name, array in rows.items()}
-    if len(set(counts.values())) != 1 or min(counts.values()) < 2:
-        raise DatasetError(
-            f"{path} must have the same number of rows, at least 2, in each array; got {counts}."
+        rows = check_rows(
+            path,
+            read_rows(path, (*sensors, *frames, "reward", "is_terminal", "pre_action")),
+            numbers=("reward", "is_terminal"),
+            vectors={**sensors, "pre_action": acted.shape[0]},
+            frames=frames,
         )
-    return rows
+        observations = (
+            rows["image"] if images else np.concatenate([rows[n] for n in sensors], axis=1).astype(np.float32)
+        )
+        yield (
+            buffer_of(
+                number,
+                observations,
+                rows["pre_action"],
+                rows["reward"],
+                rows["is_terminal"],
+                space=acted,
+                context=context,
+            ),
+            extra,
+        )
 
 
 def _sensors(env: LatentContextEnv) -> dict[str, int]:

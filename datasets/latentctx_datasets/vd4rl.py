@@ -22,8 +22,8 @@ import numpy as np
 
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
-from latentctx_datasets.npz_layout import buffer_of, read_rows
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS, NATIVE_RETURN
+from latentctx_datasets.trajectory_rows import buffer_of, check_rows, read_rows
 from latentctx_datasets.writing import Record, write
 
 WORLDS = {"walker": "LatentCtx-WalkerWalk-v0", "cheetah": "LatentCtx-CheetahRun-v0"}
@@ -120,22 +120,13 @@ def read_episode(file: Path, actions: int) -> dict[str, np.ndarray]:
         DatasetError: the file is damaged, or is no such episode.
     """
     rows = read_rows(file, NEEDED, optional=FLAGS)
-    count = len(rows["image"])
-    for name in ("reward", "discount", *(name for name in FLAGS if name in rows)):
-        if rows[name].size != count:
-            raise DatasetError(f"{file}: {name} must be one number a row; got shape {rows[name].shape}.")
-        rows[name] = rows[name].reshape(-1)
-    image, action = rows["image"], rows["action"]
-    if image.dtype != np.uint8 or image.shape[1:] != (SIDE, SIDE, 3):
-        raise DatasetError(
-            f"{file}: image must be uint8 frames of {SIDE} x {SIDE} x 3, those of V-D4RL's folders 64px; got "
-            f"{image.dtype} of shape {image.shape}."
-        )
-    if action.shape[1:] != (actions,):
-        raise DatasetError(f"{file}: actions of this body have {actions} numbers; got shape {action.shape}.")
-    for name in ("action", "reward"):
-        if rows[name].dtype.kind not in "fiu" or not np.isfinite(rows[name]).all():
-            raise DatasetError(f"{file}: {name} holds nan, infinity or no numbers.")
+    rows = check_rows(
+        file,
+        rows,
+        numbers=("reward", "discount", *(name for name in FLAGS if name in rows)),
+        vectors={"action": actions},
+        frames={"image": (SIDE, SIDE, 3)},  # of V-D4RL's folders 64px
+    )
     rows.setdefault("is_terminal", rows["discount"] == 0.0)
     if "is_first" in rows and (not rows["is_first"][0] or rows["is_first"][1:].any()):
         raise DatasetError(f"{file} must be one episode: is_first is true elsewhere than in its first row.")
@@ -146,6 +137,5 @@ def _records(files: list[Path], space: gym.spaces.Box, context: dict[str, Any]) 
     extra = {"context_json": json.dumps(context), "split": "all", "demonstrator": "unknown"}
     for number, file in enumerate(files):
         rows = read_episode(file, space.shape[0])
-        actions = np.clip(rows["action"].astype(np.float32), space.low, space.high)
-        buffer = buffer_of(number, rows["image"], actions, rows["reward"], rows["is_terminal"], context)
-        yield buffer, {**extra, "source_file": file.name}
+        parts = (rows[name] for name in ("image", "action", "reward", "is_terminal"))
+        yield buffer_of(number, *parts, space=space, context=context), {**extra, "source_file": file.name}

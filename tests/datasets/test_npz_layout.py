@@ -155,12 +155,68 @@ def pickle_actions(file: Path) -> None:
     np.savez(file, **{**rows, "pre_action": np.array([{}] * 7)})  # type: ignore[arg-type]
 
 
-DAMAGES = {
+def changed(**arrays: Any) -> Callable[[Path], None]:
+    """Writes the file with other arrays: functions of what is there."""
+
+    def change(file: Path) -> None:
+        rows = rows_of(file)
+        np.savez(file, **{**rows, **{name: make(rows[name]) for name, make in arrays.items()}})
+
+    return change
+
+
+DAMAGES: dict[Callable[[Path], None], str] = {
     cut: "2.npz is damaged",
     drop_height: "height",
     shorten_rewards: "same number of rows",
     pickle_actions: "2.npz is damaged",
+    changed(pre_action=lambda a: a[:, :4]): "pre_action must have 6 numbers a row; got shape (7, 4)",
+    changed(velocity=lambda v: v[:, :8]): "velocity must have 9 numbers a row; got shape (7, 8)",
+    changed(reward=lambda r: np.repeat(r, 2, axis=1)): "reward must be one number a row; got shape (7, 2)",
+    changed(reward=lambda r: r * np.nan): "reward holds nan, infinity or no numbers",
+    changed(height=lambda h: h.astype(str)): "height holds nan, infinity or no numbers",
 }
+
+
+IMAGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "(12, 8)": lambda image: np.repeat(image, 2, axis=1)[:, :12],
+    "float32": lambda image: image.astype(np.float32) / 255,
+    "(7,)": lambda image: image[:, 0, 0, 0],
+    "(7, 6, 6, 3)": lambda image: image[:, :6, :6],
+}
+
+
+@pytest.mark.parametrize("got", IMAGES)
+@pytest.mark.parametrize("number", [0, 1])  # the first file decides the size
+def test_images_that_are_no_square_frames_of_one_size_are_refused(
+    walker: str, tmp_path: Path, refuses: Refuses, got: str, number: int
+) -> None:
+    write_npz(walker, tmp_path / "npz", episodes=2, view=View(image_size=8, render_profile="turbo"))
+    changed(image=IMAGES[got])(tmp_path / "npz" / f"{number}.npz")
+    with refuses("image must be", "frames", "got", error=DatasetError):
+        read_npz(tmp_path / "npz", COPY, env_id=WORLD, images=True)
+    assert not library.is_local(COPY)
+
+
+def test_actions_beyond_their_bounds_are_read_clipped(written: Path) -> None:
+    changed(pre_action=lambda actions: actions + 7.0)(written / "0.npz")
+    read_npz(written, COPY, env_id=WORLD)
+    np.testing.assert_array_equal(load(COPY)[0].actions, 1.0)
+
+
+@pytest.mark.parametrize("env_id", ["Foo-v0", "bad id", "CartPole-v1"])
+def test_a_world_that_is_not_ours_is_refused(written: Path, refuses: Refuses, env_id: str) -> None:
+    with refuses(f"{env_id} is no world of this project", "latentctx envs list", error=DatasetError):
+        read_npz(written, COPY, env_id=env_id)
+
+
+@pytest.mark.parametrize("episodes", [0, -1])
+def test_no_episode_at_all_is_not_written(
+    walker: str, tmp_path: Path, refuses: Refuses, episodes: int
+) -> None:
+    with refuses(f"episodes start at 1; got {episodes}", error=DatasetError):
+        write_npz(walker, tmp_path / "npz", episodes=episodes)
+    assert not (tmp_path / "npz").exists()
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -194,7 +250,7 @@ def test_what_a_killed_conversion_left_does_not_get_into_the_next(walker: str, t
     (tmp_path / ".npz.partial").mkdir()
     (tmp_path / ".npz.partial" / "7.npz").touch()
     write_npz(walker, tmp_path / "npz", episodes=2)
-    assert sorted(path.name for path in tmp_path.glob("*npz*")) == ["npz"]
+    assert sorted(path.name for path in tmp_path.glob("*npz*")) == [".npz.partial.lock", "npz"]
     assert [path.name for path in trajectory_files(tmp_path / "npz")] == ["0.npz", "1.npz"]
 
 

@@ -184,7 +184,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "channels first": (without("image", np.zeros((ROWS, 3, 64, 64), np.uint8)), "64 x 64 x 3"),
     "a nan action": (nan_action, "action holds nan"),
     "an infinite reward": (without("reward", np.full(ROWS, np.inf)), "reward holds nan, infinity"),
-    "another body": (without("action", np.zeros((ROWS, 21))), "actions of this body have 6 numbers"),
+    "another body": (without("action", np.zeros((ROWS, 21))), "action must have 6 numbers a row"),
     "other rows": (without("reward", np.zeros(ROWS - 1)), "same number of rows"),
     "one number": (without("discount", np.ones(())), "same number of rows"),
     "two episodes": (joined, "one episode"),
