@@ -77,10 +77,13 @@ def task_of(dataset_id: str, goal: int) -> FinetuneTask:
     """The task of one goal of a goal-by-goal dataset: one context, or one of Meta-World's tasks with any vector.
 
     Raises:
-        ValueError: the goal's episodes have neither in common.
+        ValueError: there is no such goal, or its episodes have neither in common.
     """
-    recipe = RECIPES[dataset_id]
     size = group_of(dataset_id)
+    goals = int(library.load(dataset_id).total_episodes) // size
+    if not 0 <= goal < goals:
+        raise ValueError(f"{dataset_id} has goals 0 to {goals - 1}; got {goal}.")
+    recipe = RECIPES[dataset_id]
     extras = library.load(dataset_id).storage.get_episode_metadata(range(goal * size, (goal + 1) * size))
     contexts = [json.loads(extra["context_json"]) for extra in extras]
     if all(context == contexts[0] for context in contexts):

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from latentctx_envs.replacing import replacing
+
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "dm_control", "minari", "stable-baselines3")
 
 
@@ -34,28 +36,44 @@ class RunFolder:
         self.path = path
         text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
         file = path / "config.json"
-        if file.exists() and not holds(json.loads(file.read_text()), config):
+        if file.exists() and not holds(_parsed(file), config):
             raise ValueError(
                 f"{path} holds a run with another config: choose another folder or move it away."
             )
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} is a file: choose a folder for the run.")
         path.mkdir(parents=True, exist_ok=True)
         if origin is not None:
             self._check_origin(origin)
-        file.write_text(text)
+        _write(file, text)
         if not (path / "versions.json").exists():
-            (path / "versions.json").write_text(json.dumps(environment(), indent=2) + "\n")
+            _write(path / "versions.json", json.dumps(environment(), indent=2) + "\n")
 
     def _check_origin(self, origin: Mapping[str, str]) -> None:
         file = self.path / "origin.json"
         if not file.exists():
-            file.write_text(json.dumps(dict(origin), indent=2) + "\n")
+            _write(file, json.dumps(dict(origin), indent=2) + "\n")
             return
-        written = json.loads(file.read_text())
+        written = _parsed(file)
         for name, value in origin.items():
             if written.get(name) != value:
                 raise ValueError(
                     f"{self.path} was begun from another {name}: choose another folder or move it away."
                 )
+
+
+def _parsed(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except ValueError:
+        raise ValueError(
+            f"{file} is damaged: remove it to go on with the run, if it is the same one."
+        ) from None
+
+
+def _write(file: Path, text: str) -> None:
+    with replacing(file) as fresh:
+        fresh.write_text(text)
 
 
 def holds(written: Any, config: Any) -> bool:

@@ -45,15 +45,19 @@ def build(dataset_id: str, *, force: bool = False) -> str:
     for name in recipe.demonstrators:
         make_demonstrator(name)  # refuses before anything is simulated
     metadata = {"algorithm_name": ", ".join(recipe.demonstrators), "description": recipe.description}
-    with gym.make(recipe.env_id, **recipe.env_kwargs) as env:
-        digest = write(
-            dataset_id,
-            collect(recipe),
-            env=env,
-            command=f"latentctx data build {dataset_id}",
-            metadata=metadata,
-            max_return=recipe.max_return,
-        )
+    try:
+        with gym.make(recipe.env_id, **recipe.env_kwargs) as env:
+            digest = write(
+                dataset_id,
+                collect(recipe),
+                env=env,
+                command=f"latentctx data build {dataset_id}",
+                metadata=metadata,
+                max_return=recipe.max_return,
+                replace=force,
+            )
+    except library.ExistsError:  # another process has built it meanwhile
+        digest = library.verify(dataset_id)
     return digest
 
 
@@ -189,20 +193,23 @@ def export_pixels(
     source = library.load(dataset_id)
     name, _, number = dataset_id.rpartition("-v")
     target = library.check_id(target_id or f"{name}-{pixels}px-v{number}")
-    if library.is_local(target):
-        raise DatasetError(f"{target} is already in {library.root()}: move it away or choose another id.")
+    library.refuse_local(target)
+    if "content_hash" in source.storage.metadata:
+        library.verify(dataset_id)
+    score = source.storage.metadata.get("ref_max_score")
+    to = f" --to {target_id}" if target_id else ""
     view = View(image_size=pixels, render_profile=profile)
     with view_env(source, view) as env:
         write(
             target,
             _with_pixels(source, view),
             env=env,
-            command=f"latentctx data export {dataset_id} --pixels {pixels}",
+            command=f"latentctx data export {dataset_id} --pixels {pixels} --profile {profile}{to}",
             metadata={
-                "algorithm_name": source.storage.metadata["algorithm_name"],
+                "algorithm_name": source.storage.metadata.get("algorithm_name", "unknown"),
                 "description": f"{dataset_id} with {pixels} px frames, render profile {profile!r}.",
             },
-            max_return=float(source.storage.metadata["ref_max_score"]),
+            max_return=None if score is None else float(score),
         )
     return target
 
@@ -225,4 +232,5 @@ def _with_pixels(source: minari.MinariDataset, view: View) -> Iterator[Record]:
             truncations=list(episode.truncations),
             infos=dict(episode.infos),
         )
-        yield buffer, {key: extra[key] for key in EPISODE_METADATA if key in extra}
+        kept = {key: extra[key] for key in EPISODE_METADATA if key in extra}
+        yield buffer, {"split": "all", **kept}

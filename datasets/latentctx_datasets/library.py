@@ -31,6 +31,10 @@ class DatasetError(ValueError):
     """A dataset is unknown, missing, half-written or damaged."""
 
 
+class ExistsError(DatasetError):
+    """A dataset of that id is there already."""
+
+
 def check_id(dataset_id: str) -> str:
     """The id itself.
 
@@ -53,6 +57,16 @@ def is_local(dataset_id: str) -> bool:
     return (root() / check_id(dataset_id) / "data" / "metadata.json").is_file()
 
 
+def refuse_local(dataset_id: str) -> None:
+    """Refuse to write a dataset where one is.
+
+    Raises:
+        ExistsError: there is one.
+    """
+    if is_local(dataset_id):
+        raise ExistsError(f"{dataset_id} is already in {root()}: move it away or choose another id.")
+
+
 def main_file(folder: Path) -> Path:
     """The HDF5 file of a dataset's folder."""
     return folder / "data" / "main_data.hdf5"
@@ -71,15 +85,11 @@ def load(dataset_id: str) -> minari.MinariDataset:
         if not recipe.shipped or not (SHIPPED_ROOT / dataset_id).is_dir():
             raise DatasetError(f"{dataset_id} is not built yet: run `latentctx data build {dataset_id}`.")
         install_shipped(dataset_id)
-    try:
+    with told_damage(dataset_id):
         dataset = _quietly_load(dataset_id)
         if dataset.total_episodes < 1:
             raise DatasetError(f"it holds {dataset.total_episodes} episodes")
         list(dataset.storage.get_episode_metadata([dataset.total_episodes - 1]))  # opens the file
-    except Exception as error:  # h5py, json and Minari raise many types on damaged files
-        raise DatasetError(
-            f"{root() / dataset_id} is damaged ({_first_line(error)}): {_remedy(dataset_id)}."
-        ) from None
     return dataset
 
 
@@ -154,7 +164,11 @@ def adopt(finished: Path, dataset_id: str) -> None:
 
     namespace = dataset_id.rpartition("/")[0]
     if namespace and namespace not in list_local_namespaces():
-        create_namespace(namespace)
+        try:
+            create_namespace(namespace)
+        except ValueError:  # another process may have made it meanwhile
+            if namespace not in list_local_namespaces():
+                raise
     target = root() / dataset_id
     if target.exists():
         # never delete what somebody may want back; hidden, as Minari's listing fails on such a name
@@ -221,19 +235,30 @@ def verify(dataset_id: str) -> str:
         DatasetError: the content was changed after the dataset was built.
     """
     dataset = load(dataset_id)
-    try:
-        actual = content_hash(dataset)
-    except Exception as error:  # h5py raises many types on damaged files
-        raise DatasetError(
-            f"{dataset_id} is damaged ({_first_line(error)}): {_remedy(dataset_id)}."
-        ) from None
     expected = recorded_hash(dataset)
+    with told_damage(dataset_id):
+        actual = content_hash(dataset)
     if actual != expected:
         raise DatasetError(
             f"{dataset_id} was changed after it was built (hash {actual[:12]}, recorded {expected[:12]}): "
             f"{_remedy(dataset_id)}."
         )
     return actual
+
+
+@contextlib.contextmanager
+def told_damage(dataset_id: str) -> Iterator[None]:
+    """Say of whatever reading a dataset raises that it is damaged, and what to do.
+
+    Raises:
+        DatasetError: the block raised.
+    """
+    try:
+        yield
+    except Exception as error:  # h5py, json and Minari raise many types on damaged files
+        raise DatasetError(
+            f"{root() / dataset_id} is damaged ({_first_line(error)}): {_remedy(dataset_id)}."
+        ) from None
 
 
 def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: Any) -> gym.Env[Any, Any]:
@@ -262,10 +287,15 @@ def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: 
 
 
 def info(dataset_id: str) -> dict[str, Any]:
-    """What a dataset holds, as plain values: counts, success, sizes, hash, environment."""
+    """What a dataset holds, as plain values: counts, success, sizes, hash, environment.
+
+    Raises:
+        DatasetError: it is missing or damaged.
+    """
     dataset = load(dataset_id)
     metadata = dataset.storage.metadata
-    extras = list(dataset.storage.get_episode_metadata(dataset.episode_indices))
+    with told_damage(dataset_id):
+        extras = list(dataset.storage.get_episode_metadata(dataset.episode_indices))
     successes = [bool(extra["success"]) for extra in extras if "success" in extra]
     return {
         "id": dataset_id,

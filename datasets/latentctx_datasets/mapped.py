@@ -1,6 +1,7 @@
 """Cache folders of mapped arrays: built once under a lock, resumed after a kill, verified when they are opened.
 
-<key>/           name.npy for each array, manifest.json (sizes and sha256), verified.json (stamps of the last check)
+<key>/           name.npy for each array, manifest.json (sizes and sha256), verified.json (stamps of the last check),
+                 source.json (that of the file it was made of)
 <key>.partial/   the same while it is built, with the chunks that are done in `done`
 <key>.lock       held by the process that builds
 """
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from latentctx_datasets.library import DatasetError, locked
 
-MANIFEST, STAMP, DONE = "manifest.json", "verified.json", "done"
+MANIFEST, STAMP, SOURCE, DONE = "manifest.json", "verified.json", "source.json", "done"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,20 @@ def verified_manifest(path: Path, kind: Kind, check: Callable[[dict[str, Any]], 
     return manifest
 
 
+def once_for(path: Path, source: Path, check: Callable[[], object]) -> None:
+    """Call a check of the file that a folder was made of, unless it has passed since that file was written.
+
+    Args:
+        path: the finished folder.
+        source: the file.
+        check: raises if it was changed.
+    """
+    if _read_stamps(path, SOURCE) != {str(source): _stamp(source)}:
+        stamps = {str(source): _stamp(source)}  # before the check: of what it reads
+        check()
+        _write(path / SOURCE, stamps)
+
+
 def _stamp(file: Path) -> list[int]:
     if not file.exists():
         return []
@@ -188,17 +203,20 @@ def _stamp(file: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _read_stamps(path: Path) -> dict[str, Any]:
+def _read_stamps(path: Path, name: str = STAMP) -> dict[str, Any]:
     try:
-        return dict(json.loads((path / STAMP).read_text()))
+        return dict(json.loads((path / name).read_text()))
     except (OSError, ValueError, TypeError):
         return {}
 
 
 def _write_stamp(path: Path, kind: Kind) -> None:
-    stamp = {name: _stamp(path / f"{name}.npy") for name in kind.arrays}
+    _write(path / STAMP, {name: _stamp(path / f"{name}.npy") for name in kind.arrays})
+
+
+def _write(file: Path, stamps: dict[str, Any]) -> None:
     try:
-        (path / STAMP).write_text(json.dumps(stamp) + "\n")
+        file.write_text(json.dumps(stamps) + "\n")
     except OSError:
         return  # a read-only cache is checked in full every time
 

@@ -115,7 +115,17 @@ def open_states(dataset_id: str) -> StateStore:
     parts = {"content": library.recorded_hash(dataset), "format": FORMAT_VERSION}
     path = cache_root() / "states" / mapped.digest_of(parts)
     mapped.ensure(path, STATE_KIND, lambda partial: _build_states(dataset_id, partial))
+    _check_source(path, dataset_id)
     return StateStore(path)
+
+
+def _check_source(path: Path, dataset_id: str) -> None:
+    """See to it that a dataset's file is still the one that a store was made of.
+
+    Raises:
+        DatasetError: the dataset was changed.
+    """
+    mapped.once_for(path, library.main_file(library.root() / dataset_id), lambda: library.verify(dataset_id))
 
 
 def _build_states(dataset_id: str, partial: Path) -> dict[str, Any]:
@@ -145,6 +155,7 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
     path = cache_root() / "pixels" / store_key(library.recorded_hash(dataset), view)
     count = workers if workers is not None else available_cores()
     mapped.ensure(path, KIND, lambda partial: _build(dataset_id, view, partial, count))
+    _check_source(path, dataset_id)
     return PixelStore(path)
 
 
@@ -170,6 +181,7 @@ def open_frames(dataset_id: str) -> PixelStore:
     parts = {"content": library.recorded_hash(dataset), "format": FORMAT_VERSION, "stored": "frames"}
     path = cache_root() / "pixels" / mapped.digest_of(parts)
     mapped.ensure(path, KIND, lambda partial: _build_frames(dataset_id, partial))
+    _check_source(path, dataset_id)
     return PixelStore(path)
 
 

@@ -57,8 +57,7 @@ def import_vd4rl(folders: Sequence[Path], dataset_id: str) -> tuple[str, int]:
         DatasetError: the dataset exists, its id names no body, or a folder holds no episode or a damaged one.
     """
     env_id = _world_of(dataset_id)
-    if library.is_local(dataset_id):
-        raise DatasetError(f"{dataset_id} is already in {library.root()}: move it away or choose another id.")
+    library.refuse_local(dataset_id)
     files = [file for folder in folders for file in episode_files(folder)]
     names = " and ".join("/".join(folder.resolve().parts[-3:]) for folder in folders)
     with gym.make(env_id, **SHOWN) as env:

@@ -31,6 +31,7 @@ def write(
     metadata: dict[str, Any],
     max_return: float | None = None,
     author: str = "The LatentCtx authors",
+    replace: bool = False,
 ) -> str:
     """Write episodes as a Minari dataset and move it to its place once it is whole; its content hash.
 
@@ -42,6 +43,10 @@ def write(
         metadata: further entries of Minari's metadata.
         max_return: the reference score of 1; None for the mean return of these episodes.
         author: who made the episodes.
+        replace: move a dataset of that id aside, as `.<name>.broken-1` (-2, ...).
+
+    Raises:
+        ExistsError: there is one, and it is not to be replaced; another process may have written it meanwhile.
     """
     extras: list[dict[str, Any]] = []
     returns: list[float] = []
@@ -53,6 +58,8 @@ def write(
             yield buffer
 
     with library.staging(dataset_id) as folder:
+        if not replace:
+            library.refuse_local(dataset_id)
         with library.minari_root(folder):
             dataset = minari.create_dataset_from_buffers(
                 dataset_id,

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from latentctx_agents.cli import main
-from latentctx_agents.cli.main import COMMANDS
+from latentctx_agents.cli.main import COMMANDS, RESUMED
+from latentctx_agents.cli.study_commands import STUDIES
 from latentctx_agents.results import COLUMNS
 from latentctx_agents.studies import demo
 
@@ -111,6 +112,33 @@ def test_an_unknown_command_names_the_known_ones(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["data", "build", "latentctx/point-mass/expert-v0"], "starts anew"),
+        (["study", "floors"], "starts anew"),
+        (["study", "aime", "walker-quick"], "continues where it was"),
+        (["pretrain", "quick"], "continues where it was"),
+    ],
+)
+def test_a_stopped_command_tells_whether_it_goes_on(words, said, monkeypatch, capsys):
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, words[0], (stopped, ""))
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 130
+    assert f"stopped; the same command {said}." in capsys.readouterr().err
+
+
+def test_what_is_said_to_go_on_exists():
+    for words in RESUMED:
+        name, *rest = (words,) if isinstance(words, str) else words
+        assert name in COMMANDS
+        assert not rest or rest[0] in STUDIES or name == "data"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         (["data", "info", "../x"], "a dataset id looks like"),
         (["data", "info", "latentctx/none/none-v0"], "no recipe is called"),
         (["data", "build", "latentctx/none/none-v0"], "no recipe"),
@@ -119,6 +147,11 @@ def test_an_unknown_command_names_the_known_ones(capsys):
         (["report", "nowhere"], "`latentctx demo` and `latentctx study NAME` make some"),
         (["finetune", "--encoder", "nowhere"], "no encoder 'nowhere'"),
         (["pretrain", "quick", "--contexts", "0"], "contexts must be"),
+        (["finetune", "--goal", "99"], "has goals 0 to 19; got 99"),
+        (["finetune", "--goal", "-1"], "has goals 0 to 19; got -1"),
+        (["finetune", "--dataset", "latentctx/point-mass/expert-small-v0"], "is no goal-by-goal dataset"),
+        (["finetune", "--scratch"], "--scratch needs --encoder"),
+        (["videos", "build", "play", "--tasks", "nope-v3"], "got nope-v3"),
     ],
 )
 def test_errors_are_one_line_without_traceback(words, said, capsys):

@@ -99,6 +99,15 @@ class Outer:
     parts: tuple[OptimizerConfig, ...] = ()
 
 
+def test_a_damaged_config_is_told_and_a_file_is_no_run_folder(tmp_path):
+    RunFolder(tmp_path / "run", CONFIG)
+    (tmp_path / "run" / "config.json").write_text("")
+    with pytest.raises(ValueError, match=r"config.json is damaged: remove it to go on"):
+        RunFolder(tmp_path / "run", CONFIG)
+    with pytest.raises(ValueError, match="is a file: choose a folder"):
+        RunFolder(tmp_path / "run" / "config.json", CONFIG)
+
+
 def test_a_run_from_before_an_option_goes_on_with_its_default(tmp_path):
     RunFolder(tmp_path, Outer(inner=CONFIG, parts=(CONFIG,)))
     file = tmp_path / "config.json"

@@ -197,3 +197,8 @@ def test_a_truncated_file_and_missing_keys_are_named(bair, tmp_path):
         build_bair(bair, tmp_path / "again", workers=1)
     with pytest.raises(DatasetError, match=r"no \*\.tfrecords"):
         build_bair(tmp_path / "nothing")
+    for path in bair.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DatasetError, match="are empty: download them again"):
+        build_bair(bair, tmp_path / "empty", workers=1)
+    assert not (tmp_path / "empty").exists()

@@ -159,6 +159,22 @@ def test_a_killed_build_leaves_no_dataset_and_the_next_one_works(
     assert library.load(tiny_recipe.id).total_episodes == 4
 
 
+def test_what_another_process_has_built_meanwhile_stays(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked, calls = library.root() / tiny / "marked", []
+
+    def late(dataset_id: str) -> bool:
+        """Not there when the build asks first, there once it has the lock."""
+        calls.append(dataset_id)
+        return len(calls) > 1
+
+    marked.touch()
+    expected = library.verify(tiny)
+    monkeypatch.setattr(library, "is_local", late)
+    assert collect.build(tiny) == expected
+    assert marked.exists() and visible((library.root() / tiny).parent) == visible(marked.parents[1])
+    assert not list(marked.parents[1].glob("*.broken-*"))
+
+
 def test_a_build_ignores_what_a_process_killed_by_the_system_left_behind(tiny: str) -> None:
     expected = library.verify(tiny)
     shutil.copytree(library.root() / tiny, library.root() / ".latentctx-point-mass-tiny-v0.partial" / tiny)

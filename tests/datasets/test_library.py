@@ -253,8 +253,32 @@ def test_a_dataset_of_another_maker_has_no_recorded_hash(
     tiny: str, edit_metadata: Callable[..., None], refuses: Refuses
 ) -> None:
     edit_metadata(tiny, content_hash=None)
+    with h5py.File(hdf5(tiny), "a") as file:
+        del file["episode_1"].attrs["context_json"]
     with refuses("not built by latentctx", error=DatasetError):
         verify(tiny)
+
+
+def test_an_episode_that_is_missing_in_the_middle_is_told(tiny: str, refuses: Refuses) -> None:
+    with h5py.File(hdf5(tiny), "a") as file:
+        del file["episode_1"]
+    with refuses("damaged", f"run `latentctx data build {tiny}`", error=DatasetError):
+        info(tiny)
+
+
+def test_two_processes_may_make_one_namespace(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minari.namespace.list_local_namespaces", answers([], [], ["ours"]))
+    (library.root() / "ours").mkdir()
+    (library.root() / "ours" / "namespace_metadata.json").write_text("{}")
+    shutil.copytree(library.root() / tiny, library.root() / "copy")
+    library.adopt(library.root() / "copy", "ours/tiny-v0")
+    assert library.is_local("ours/tiny-v0")
+
+
+def answers(*values: list[str]) -> Callable[[], list[str]]:
+    """A function that returns one after the other."""
+    left = iter(values)
+    return lambda: next(left)
 
 
 def hostile(spec: str, folder: Path, *, wrapper: bool = False) -> str:

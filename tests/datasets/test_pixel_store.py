@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -339,6 +340,27 @@ def test_a_damaged_store_is_refused_with_the_folder_to_remove(
     damage(store.path)
     with refuses(DAMAGES[damage], f"remove {store.path}", error=DatasetError):
         open_store(tiny, tiny_view)
+
+
+@pytest.mark.parametrize("use", ["states", "pixels"])
+def test_a_dataset_that_was_changed_after_its_store_is_told_and_asked_once(
+    use: str, tiny: str, tiny_view: View, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened() -> Any:
+        return open_states(tiny) if use == "states" else open_store(tiny, tiny_view, workers=1)
+
+    opened()
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "verify", None)  # nothing has changed: not looked into again
+        opened()
+    file = library.main_file(library.root() / tiny)
+    os.utime(file)
+    opened()
+    with h5py.File(file, "a") as data:
+        data["episode_1/actions"][5] = 0.25
+    for _ in range(2):
+        with refuses("changed after it was built", error=DatasetError):
+            opened()
 
 
 def test_a_removed_store_is_rendered_again(

@@ -14,6 +14,7 @@ import pytest
 
 from latentctx_datasets import DatasetError, Recipe, View, collect, library, load, recover, replay
 from latentctx_datasets.replay import latent_env
+from latentctx_datasets.videos import write_videos
 
 VIEWS = {
     "fast": View(image_size=16),
@@ -78,7 +79,9 @@ def test_an_exported_dataset_names_its_source_its_command_and_its_environment(ti
     exported = minari.load_dataset(target)
     metadata = exported.storage.metadata
     assert tiny in metadata["description"]
-    assert metadata["code_permalink"].endswith(f"latentctx data export {tiny} --pixels 8")
+    assert metadata["code_permalink"].endswith(
+        f"latentctx data export {tiny} --pixels 8 --profile turbo --to mine/pixels-v3"
+    )
     assert metadata["ref_max_score"] == load(tiny).storage.metadata["ref_max_score"]
     with exported.recover_environment(eval_env=True) as env:
         assert env.observation_space == exported.observation_space
@@ -89,6 +92,25 @@ def test_an_exported_dataset_names_its_source_its_command_and_its_environment(ti
     (original,) = load(tiny).storage.get_episode_metadata([2])
     for key in ("context_json", "split", "seed", "success"):
         assert extra[key] == original[key]
+
+
+def test_a_changed_dataset_is_not_exported(tiny: str, refuses: Callable[..., Any], tmp_path: Path) -> None:
+    with h5py.File(library.root() / tiny / "data" / "main_data.hdf5", "a") as file:
+        file["episode_0/actions"][3] = 0.5
+    with refuses("changed after it was built", error=DatasetError):
+        collect.export_pixels(tiny, pixels=8)
+    with refuses("changed after it was built", error=DatasetError):
+        write_videos(tiny, tmp_path / "videos", view=View(image_size=8))
+    assert not library.is_local("latentctx/point-mass/tiny-8px-v0") and not (tmp_path / "videos").exists()
+
+
+def test_what_minari_alone_recorded_in_our_world_is_exported(
+    tiny: str, edit_metadata: Callable[..., None]
+) -> None:
+    edit_metadata(tiny, content_hash=None, algorithm_name=None, ref_max_score=None)
+    target = collect.export_pixels(tiny, pixels=8, profile="turbo")
+    assert library.verify(target)
+    assert load(target).storage.metadata["algorithm_name"] == "unknown"
 
 
 def test_an_export_does_not_overwrite(tiny: str, refuses: Callable[..., Any], tmp_path: Path) -> None:

@@ -51,3 +51,4 @@ def test_what_cannot_be_filmed_is_refused(played: Path, tmp_path: Path, refuses:
         build_play(played, **SMALL, seed=3)
     with refuses("no-such-v3"):
         build_play(tmp_path / "y", **{**SMALL, "tasks": ("no-such-v3",)})
+    assert not (tmp_path / "y").exists()  # the corrected command finds nothing else there

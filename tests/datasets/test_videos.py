@@ -52,6 +52,8 @@ def test_another_export_and_foreign_folders_are_refused(
     (tmp_path / "mine" / "notes.txt").write_text("keep")
     with refuses("holds something else", error=DatasetError):
         write_videos(tiny, tmp_path / "mine", view=VIEW)
+    with refuses("episodes start at 1; got 0", error=DatasetError):
+        write_videos(tiny, tmp_path / "none", view=VIEW, episodes=0)
     with refuses("holds no videos", "export-videos", error=DatasetError):
         Videos(tmp_path / "mine")
     with refuses("holds no states", error=DatasetError):
@@ -62,6 +64,9 @@ def test_another_export_and_foreign_folders_are_refused(
 
 def test_a_damaged_video_is_named(tiny: str, tmp_path: Path, refuses: Callable[..., Any]) -> None:
     write_videos(tiny, tmp_path / "videos", view=VIEW, episodes=1)
-    (tmp_path / "videos" / "000000.npz").write_bytes(b"half")
-    with refuses("000000.npz is damaged", error=DatasetError):
-        Videos(tmp_path / "videos")[0]
+    file = tmp_path / "videos" / "000000.npz"
+    whole = file.read_bytes()
+    for damaged in (b"half", b"", whole[:200] + bytes([whole[200] ^ 255]) + whole[201:]):
+        file.write_bytes(damaged)
+        with refuses("000000.npz is damaged", error=DatasetError):
+            Videos(tmp_path / "videos")[0]

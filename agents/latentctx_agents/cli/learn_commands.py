@@ -124,6 +124,8 @@ def finetune(words: list[str]) -> None:
         out: Path = Path("runs/finetune")  # folder for the policy
 
     arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
+    if arguments.scratch and arguments.encoder is None:
+        raise ValueError("--scratch needs --encoder: it takes the shape and the mean image of one.")
     prepare(arguments.dataset)
     view, method = View(), cells.STATES
     if arguments.encoder is not None:

@@ -78,6 +78,24 @@ COMMANDS: dict[str, tuple[Command, str]] = {
 }
 
 
+RESUMED: set[str | tuple[str, ...]] = {
+    *(
+        "demo",
+        "pretrain",
+        "world-model",
+        "imitate",
+        "aime-online",
+        "dreamer",
+        "videos",
+        "pvdr",
+        "demonstrator",
+    ),
+    *(("study", name) for name in ("render-profiles", "inverse-dynamics", "aime", "pvdr")),
+    ("data", "export-videos"),
+}
+"""Commands that keep what was finished when they are stopped, and go on from there."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits with 2 on bad usage and 1 on an error that the message explains."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -90,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         COMMANDS[words[0]][0](words[1:])
     except KeyboardInterrupt:
-        print("\nlatentctx: stopped; the same command continues where it was.", file=sys.stderr)
+        resumes = words[0] in RESUMED or tuple(words[:2]) in RESUMED
+        what = "continues where it was" if resumes else "starts anew"
+        print(f"\nlatentctx: stopped; the same command {what}.", file=sys.stderr)
         sys.exit(130)
     except (ValueError, ImportError, OSError, RuntimeError) as error:
         if os.environ.get("LATENTCTX_DEBUG"):

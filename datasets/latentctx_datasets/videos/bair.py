@@ -49,6 +49,8 @@ def build_bair(
         raise DatasetError(f"camera is image_aux1 or image_main; got {camera!r}.")
     counts = [count_records(file) for file in files]
     there = sum(counts)
+    if there < 1:
+        raise DatasetError(f"the *.tfrecords in {source} are empty: download them again.")
     if clips is not None and not 1 <= clips <= there:
         raise DatasetError(f"{source} holds {there} clips; got clips={clips}.")
     wanted = there if clips is None else clips

@@ -7,6 +7,7 @@ videos.json      facts: source, its content hash, view, frames a second, how man
 
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Videos(Sequence[np.ndarray]):
         try:
             with np.load(file) as arrays:
                 return arrays[key]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DatasetError(f"{file} is damaged ({error}): remove it and export again.") from None
 
     def _file(self, number: int) -> Path:
@@ -90,9 +91,12 @@ def write_videos(
         states: write the state observations beside the frames.
 
     Raises:
-        DatasetError: the dataset is missing or damaged, or the folder holds something else.
+        DatasetError: the dataset is missing or damaged, the folder holds something else, or `episodes` is below 1.
     """
+    if episodes is not None and episodes < 1:
+        raise DatasetError(f"episodes start at 1; got {episodes}.")
     dataset = library.load(dataset_id)
+    library.verify(dataset_id)
     count = len(dataset) if episodes is None else min(episodes, len(dataset))
     env = latent_env(library.recover(dataset))
     facts = {
@@ -103,14 +107,15 @@ def write_videos(
         "states": states,
         "videos": count,
     }
-    _begin(folder, facts)
-    left = [number for number in range(count) if not (folder / f"{number:06d}.npz").exists()]
-    frames = tqdm(replay(dataset, view, left), total=len(left), desc="videos", unit="video", delay=1)
-    for number, images, episode in zip(left, frames, dataset.iterate_episodes(left), strict=True):
-        arrays = {"image": images}
-        if states:
-            arrays["state"] = np.asarray(episode.observations, np.float32)
-        _write(folder / f"{number:06d}.npz", arrays)
+    with library.locked(folder):
+        _begin(folder, facts)
+        left = [number for number in range(count) if not (folder / f"{number:06d}.npz").exists()]
+        frames = tqdm(replay(dataset, view, left), total=len(left), desc="videos", unit="video", delay=1)
+        for number, images, episode in zip(left, frames, dataset.iterate_episodes(left), strict=True):
+            arrays = {"image": images}
+            if states:
+                arrays["state"] = np.asarray(episode.observations, np.float32)
+            _write(folder / f"{number:06d}.npz", arrays)
     return count
 
 

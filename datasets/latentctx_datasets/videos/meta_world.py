@@ -107,7 +107,7 @@ def _plan(dataset_id: str, frames: int, profile: RenderProfile) -> dict[str, Any
     return {
         "source": NAME,
         "dataset": dataset_id,
-        "dataset_hash": library.recorded_hash(dataset),
+        "dataset_hash": library.verify(dataset_id),
         "clips": len(cuts),
         "frames": frames,
         "image_size": IMAGE_SIZE,

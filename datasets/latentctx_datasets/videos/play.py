@@ -14,6 +14,7 @@ from latentctx_datasets.videos.clips import Clip, Clips, clips_root
 from latentctx_datasets.videos.meta_world import HAND
 from latentctx_envs.meta_world.env import FPS
 from latentctx_envs.meta_world.goal_env import ACTION_REPEAT, CAMERA_POSITION, IMAGE_SIZE
+from latentctx_envs.meta_world.splits import TASKS as META_WORLD
 from latentctx_envs.rendering import RenderProfile
 
 NAME = "play"
@@ -57,6 +58,8 @@ def build_play(
             f"clips start at 1, seeds at 0, frames lie in 2 to {STEPS + 1}, and one task is needed; got clips={clips}, "
             f"seed={seed}, frames={frames}, tasks={tuple(tasks)}."
         )
+    if unknown := [task for task in tasks if task not in META_WORLD]:
+        raise ValueError(f"tasks are of {', '.join(META_WORLD)}; got {', '.join(unknown)}.")
     folder = clips_root() / NAME if folder is None else Path(folder)
     build(folder, _plan(clips, frames, tuple(tasks), render_profile, seed), workers=workers)
     return Clips(folder)
