@@ -11,6 +11,7 @@ from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OnStep, OptimizerConfig, Training, unheard
 from latentctx_datasets import View, library, open_store, random_shift, replay
 from latentctx_datasets.replay import latent_env
+from latentctx_datasets.shifts import Background
 from latentctx_envs.encoders import ConvNet, FrozenEncoder
 
 LEAST_SCALE = 1e-3  # added to standard deviations: what does not vary stays near zero
@@ -171,8 +172,11 @@ def finetune_scratch(
     torch.manual_seed(config.seed)
     head = _head(encoder.features_dim, demonstrations.actions.shape[1], config)
 
+    background = encoder.background
+    still = None if background is None else Background(background, config.pad)
+
     def frames(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        return torch.from_numpy(random_shift(pixels[rows], config.pad, rng))
+        return torch.from_numpy(random_shift(pixels[rows], config.pad, rng, still))
 
     network = nn.Sequential(encoder, head)
     return head, _clone(network, frames, torch.from_numpy(demonstrations.actions), config, on_step)
