@@ -11,8 +11,8 @@ from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OnStep, OptimizerConfig, Training, unheard
 from latentctx_datasets import View, library, open_store, random_shift, replay
 from latentctx_datasets.replay import latent_env
-from latentctx_datasets.shifts import Background
 from latentctx_envs.encoders import ConvNet, FrozenEncoder
+from latentctx_envs.encoders.stateful import refuse_memory
 
 LEAST_SCALE = 1e-3  # added to standard deviations: what does not vary stays near zero
 
@@ -172,11 +172,8 @@ def finetune_scratch(
     torch.manual_seed(config.seed)
     head = _head(encoder.features_dim, demonstrations.actions.shape[1], config)
 
-    background = encoder.background
-    still = None if background is None else Background(background, config.pad)
-
     def frames(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        return torch.from_numpy(random_shift(pixels[rows], config.pad, rng, still))
+        return torch.from_numpy(random_shift(pixels[rows], config.pad, rng))
 
     network = nn.Sequential(encoder, head)
     return head, _clone(network, frames, torch.from_numpy(demonstrations.actions), config, on_step)
@@ -186,8 +183,9 @@ def encode_demonstrations(encoder: FrozenEncoder, demonstrations: Demonstrations
     """Features (n, D) of the demonstrations' frames, computed once.
 
     Raises:
-        ValueError: the demonstrations were loaded without frames.
+        ValueError: the demonstrations were loaded without frames, or the encoder remembers what it saw.
     """
+    refuse_memory(encoder.module, "finetuning")
     if demonstrations.pixels is None:
         raise ValueError("features need frames: load the demonstrations with a view.")
     return encoder.encode(demonstrations.pixels)

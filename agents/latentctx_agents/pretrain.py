@@ -173,14 +173,14 @@ def _scaled(config: PretrainConfig, frames: np.ndarray) -> ConvNetConfig:
 def _train(
     config: PretrainConfig,
     training: Training,
-    encoder: ConvNet,
+    encoder: Encoder,
     store: PixelStore,
     directory: Path,
     device: str,
 ) -> Iterator[tuple[int, Metrics]]:
     objective = training.modules[1]
     assert isinstance(objective, Objective)
-    sample = batches(config, objective, store, training.rng, device, background=encoder.background)
+    sample = batches(config, objective, store, training.rng, device)
     yield from run_resumable(training, lambda: objective.loss(encoder, sample()), directory)
 
 
@@ -190,9 +190,8 @@ def batches(
     store: PixelStore,
     rng: np.random.Generator,
     device: str,
-    background: np.ndarray | None = None,
 ) -> Callable[[], Batch]:
-    """A function that draws the next batch for an objective; a background stays in place in shifted frames."""
+    """A function that draws the next batch for an objective."""
     sampler = TransitionSampler(
         store,
         rng=rng,
@@ -202,7 +201,6 @@ def batches(
         pad=config.pad if objective.uses_shifts else 0,
         shared_shift=config.shared_shift,
         same_frame=objective.same_frame,
-        background=background,
     )
 
     def sample() -> Batch:

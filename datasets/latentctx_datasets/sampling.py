@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latentctx_datasets.batches import arrays_for, chosen_episodes, runs, take
-from latentctx_datasets.shifts import Background, draw_shifts, shift_into
+from latentctx_datasets.shifts import draw_shifts, shift_into
 from latentctx_datasets.store import PixelStore
 
 
@@ -29,8 +29,6 @@ class TransitionSampler:
         pad: largest random shift [pixels]; 0 for none.
         shared_shift: shift both frames of a transition alike (the paper shifts them independently).
         same_frame: let the second frame be another view of the first (static objectives).
-        background: uint8 (h, w, 3), what stays in place while the rest is shifted, for networks that subtract it; None
-            shifts whole frames.
         rng: all randomness.
 
     Raises:
@@ -48,7 +46,6 @@ class TransitionSampler:
         pad: int = 0,
         shared_shift: bool = False,
         same_frame: bool = False,
-        background: np.ndarray | None = None,
     ) -> None:
         chosen = chosen_episodes(store, episodes)
         if batch_size < 1 or n_step < 1 or pad < 0:
@@ -58,7 +55,6 @@ class TransitionSampler:
         self._rng = rng
         self._batch_size, self._n_step, self._pad = batch_size, n_step, pad
         self._shared_shift, self._same_frame = shared_shift, same_frame
-        self._background = None if background is None or pad == 0 else Background(background, pad)
         # plain views of the mapped files: each indexing of a np.memmap makes a new subclass instance
         self._frames, self._actions = np.asarray(store.frames), np.asarray(store.actions)
         lengths = store.lengths[chosen]
@@ -96,12 +92,7 @@ class TransitionSampler:
 
     def _shifted(self, first: np.ndarray, second: np.ndarray, batch: Transitions) -> None:
         shifts = draw_shifts(self._batch_size, self._pad, self._rng)
-        self._shift_into(batch.pixels, first, shifts)
+        shift_into(batch.pixels, (self._frames[row] for row in first.tolist()), shifts)
         if not self._shared_shift:
             shifts = draw_shifts(self._batch_size, self._pad, self._rng)
-        self._shift_into(batch.next_pixels, second, shifts)
-
-    def _shift_into(self, out: np.ndarray, rows: np.ndarray, shifts: np.ndarray) -> None:
-        shift_into(out, (self._frames[row] for row in rows.tolist()), shifts)
-        if self._background is not None:
-            self._background.restore(out, shifts)
+        shift_into(batch.next_pixels, (self._frames[row] for row in second.tolist()), shifts)

@@ -140,16 +140,6 @@ class ConvNet(Encoder):
             mean = frames.mean(axis=0, dtype=np.float64) / 255.0
             self.center.copy_(torch.from_numpy(mean).permute(2, 0, 1))
 
-    @property
-    def background(self) -> np.ndarray | None:
-        """The image that is subtracted, uint8 (h, w, 3); None without `centred`.
-
-        Frames that are shifted at random in training are to keep it in place (`latentctx_datasets.shifts.Background`).
-        """
-        if not self.config.centred:
-            return None
-        return (255.0 * self.center).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy().copy()
-
     def forward(self, pixels: Tensor) -> Tensor:
         """Features (B, D) in [-1, 1] of uint8 pixels (B, H, W, 3)."""
         check_pixels(pixels, self.input_shape)

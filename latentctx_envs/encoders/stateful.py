@@ -48,6 +48,23 @@ class StatefulEncoder(Encoder):
         return self.features_of(self.follow(self.initial(len(pixels)), pixels, actions))
 
 
+def refuse_memory(encoder: Encoder, use: str) -> None:
+    """Refuse an encoder that remembers where single frames are encoded, in whatever order.
+
+    Args:
+        encoder: any.
+        use: what is done with it, such as "finetuning".
+
+    Raises:
+        ValueError: it remembers.
+    """
+    if isinstance(encoder, StatefulEncoder):
+        raise ValueError(
+            f"{type(encoder).__name__} follows whole episodes, {use} takes frames one by one: wrap an environment by "
+            "EncodeObservation, or choose an encoder of frames."
+        )
+
+
 class Streams:
     """The memory of each of N environments.
 

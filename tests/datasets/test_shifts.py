@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from latentctx_datasets import random_shift
-from latentctx_datasets.shifts import Background, draw_shifts, shift_into
-from latentctx_envs.encoders import ConvNet, ConvNetConfig
+from latentctx_datasets.shifts import draw_shifts, shift_into
 
 Crops = Callable[[np.ndarray, int], list[np.ndarray]]
 
@@ -66,33 +65,3 @@ def test_shifts_beyond_the_image_leave_its_edge() -> None:
     out = np.empty_like(image)
     shift_into(out, image, np.array([[100, -100]]))
     assert (out == image[0, -1, 0]).all()
-
-
-def test_a_background_stays_in_place_and_what_differs_from_it_moves() -> None:
-    rng = np.random.default_rng(0)
-    background = rng.integers(40, 200, (9, 9, 3), dtype=np.uint8)
-    images = np.repeat(background[None], 50, axis=0)
-    images[:, 4, 4] += 30  # a ball of one pixel
-    still = Background(background, 3)
-    moved = random_shift(images, 3, np.random.default_rng(1), still)
-    for image, (down, right) in zip(moved, draw_shifts(50, 3, np.random.default_rng(1)), strict=True):
-        expected = background.copy()
-        expected[4 - down, 4 - right] += 30
-        np.testing.assert_array_equal(image, expected)
-
-
-def test_a_centred_network_sees_as_much_in_shifted_frames_as_in_others() -> None:
-    rng = np.random.default_rng(0)
-    frames = np.repeat(rng.integers(40, 200, (1, 15, 15, 3), dtype=np.uint8), 400, axis=0)
-    frames[np.arange(400), rng.integers(4, 11, 400), rng.integers(4, 11, 400)] += 40
-    encoder = ConvNet(ConvNetConfig(image_size=(15, 15), channels=(4,), strides=(2,), centred=True))
-    encoder.center_on(frames)
-    assert encoder.background is not None
-
-    def strength(images: np.ndarray) -> float:
-        return float(np.square(images / 255.0 - encoder.center.permute(1, 2, 0).numpy()).mean())
-
-    moved = random_shift(frames, 2, rng, Background(encoder.background, 2))
-    np.testing.assert_allclose(strength(moved), strength(frames), rtol=0.1)
-    assert strength(random_shift(frames, 2, rng)) > 20 * strength(frames)
-    assert ConvNet(ConvNetConfig(image_size=(15, 15), channels=(4,), strides=(2,))).background is None
