@@ -55,7 +55,7 @@ def chosen(rows: Rows, metric: str, method: str, **setting: Any) -> list[dict[st
     if method not in OBJECTIVES:
         wanted.pop("n_step")
         wanted.pop("pretrain_dataset")
-        wanted.pop("pretrain", None)
+        wanted["pretrain"] = 0  # that of the mean image is the usual one
     return matching(rows, metric=metric, method=method, **wanted)
 
 

@@ -187,9 +187,16 @@ def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPol
 
 
 def fresh_encoder(like: str, seed: int) -> ConvNet:
-    """An untrained encoder of the same architecture and mean image (the scratch baseline), decided by the seed."""
+    """An untrained encoder of the same architecture and mean image (the scratch baseline), decided by the seed.
+
+    Raises:
+        ValueError: `like` is no ConvNet.
+    """
     trained = load_encoder(like)
-    assert isinstance(trained, ConvNet)
+    if not isinstance(trained, ConvNet):
+        raise ValueError(
+            f"a network to train from scratch takes a ConvNet's shape; {like} is a {type(trained).__name__}."
+        )
     torch.manual_seed(seed)
     encoder = ConvNet(trained.config)
     if trained.config.centred:

@@ -1,7 +1,6 @@
 """Models on disk: a folder of config and safetensors, never pickle."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from latentctx_agents.optim import write_weights
-from latentctx_envs.replacing import sha256_of
+from latentctx_envs.replacing import replacing_folder, sha256_of
 
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -28,15 +27,14 @@ def write_model(
         directory: where to.
         facts: JSON values from which the model can be made again.
         training: JSON values of how it was trained.
+
+    Raises:
+        ValueError: the directory holds something else.
     """
-    fresh = directory.with_name(f"{directory.name}.partial")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
     config = {"format_version": FORMAT_VERSION, **facts, "training": dict(training)}
-    (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-    write_weights(fresh / WEIGHTS_FILE, model)
-    shutil.rmtree(directory, ignore_errors=True)
-    fresh.rename(directory)
+    with replacing_folder(directory, own=(CONFIG_FILE, WEIGHTS_FILE), what="a model") as fresh:
+        (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+        write_weights(fresh / WEIGHTS_FILE, model)
 
 
 def weights_hash(directory: Path) -> str:

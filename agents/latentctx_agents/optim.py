@@ -175,6 +175,8 @@ class Training:
             groups=groups,
         )
         self.modules = self._stepper.modules
+        self._begun: tuple[Any, Tensor] | None = None  # both generators before the step that is being done
+        self._moving = False  # the weights are between two steps
 
     def run(self, loss: LossFunction) -> Iterator[tuple[int, Metrics]]:
         """Train to the last step; yield (step, mean metrics) every `log_every` steps and at the end."""
@@ -183,9 +185,12 @@ class Training:
         count = 0
         self.modules.train()
         while self.step < config.steps:
+            self._begun = self.rng.bit_generator.state, torch.get_rng_state()
             value, metrics = loss()
+            self._moving = True
             self._stepper.step(value, learning_rate=self._rate())
             self.step += 1
+            self._moving, self._begun = False, None
             count += 1
             for name, number in {"loss": value.item(), **metrics}.items():
                 sums[name] = sums.get(name, 0.0) + number
@@ -207,6 +212,18 @@ class Training:
         write_checkpoint(
             directory / CHECKPOINT_FILE, self._stepper.tensors(), rng=self.rng, facts={"step": self.step}
         )
+
+    def save_interrupted(self, directory: Path) -> None:
+        """Write what the last whole step left, after an error or Ctrl-C at any place.
+
+        Where the weights themselves were being moved, the checkpoint that is there stays.
+        """
+        if self._moving:
+            return
+        if self._begun is not None:
+            self.rng.bit_generator.state, torch_state = self._begun
+            torch.set_rng_state(torch_state)
+        self.save(directory)
 
     def restore(self, directory: Path) -> bool:
         """Continue from the directory's checkpoint; False if there is none.
@@ -305,7 +322,7 @@ def run_resumable(training: Training, loss: LossFunction, directory: Path) -> It
     finally:
         log.close()
         if training.step < training.config.steps:
-            training.save(directory)  # interrupted: keep what there is
+            training.save_interrupted(directory)
 
 
 def _metadata(path: Path) -> dict[str, Any]:

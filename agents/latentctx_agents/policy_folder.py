@@ -1,7 +1,6 @@
 """A finetuned policy on disk: config, safetensors head and, if it sees pixels, its encoder."""
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,13 @@ from latentctx_agents.nets import mlp
 from latentctx_agents.policies import HeadPolicy
 from latentctx_datasets import View
 from latentctx_envs.encoders import Encoder, load_encoder
+from latentctx_envs.registration import ids
+from latentctx_envs.replacing import replacing_folder
 from latentctx_envs.wrappers import EncodeObservation, VectorEncodeObservation
 
 FORMAT_VERSION = 1
+CONFIG_FILE, HEAD_FILE, ENCODER = "config.json", "head.safetensors", "encoder"
+FILES = (CONFIG_FILE, HEAD_FILE, ENCODER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,17 +95,18 @@ class FinetunedPolicy:
         return found
 
     def save(self, directory: Path) -> None:
-        """Write the policy, replacing the directory in one move."""
-        fresh = directory.with_name(f"{directory.name}.partial")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
+        """Write the policy, replacing one that is in the directory in one move.
+
+        Raises:
+            ValueError: the directory holds something else.
+        """
         config = {"format_version": FORMAT_VERSION, **asdict(self.card)}
-        (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        save_file({k: t.contiguous() for k, t in self.head.state_dict().items()}, fresh / "head.safetensors")
-        if self.encoder is not None:
-            self.encoder.save_pretrained(fresh / "encoder")
-        shutil.rmtree(directory, ignore_errors=True)
-        fresh.rename(directory)
+        weights = {name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}
+        with replacing_folder(directory, own=FILES, what="a policy") as fresh:
+            (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+            save_file(weights, fresh / HEAD_FILE)
+            if self.encoder is not None:
+                self.encoder.save_pretrained(fresh / ENCODER)
 
     @classmethod
     def load(cls, directory: Path) -> "FinetunedPolicy":
@@ -112,20 +116,22 @@ class FinetunedPolicy:
             ValueError: files are missing or damaged.
         """
         try:
-            config = json.loads((directory / "config.json").read_text())
+            config = json.loads((directory / CONFIG_FILE).read_text())
             if config.pop("format_version") != FORMAT_VERSION:
                 raise ValueError("another format version")
             view = View(**config.pop("view")) if config["view"] is not None else config.pop("view")
             card = PolicyCard(**{**config, "hidden": tuple(config["hidden"]), "view": view})
+            if card.env_id not in ids():  # Gymnasium would import what it names
+                raise ValueError(f"{card.env_id!r} is no world of this project")
             head = mlp(card.inputs, card.outputs, hidden=card.hidden, last=nn.Tanh())
-            weights = load_file(directory / "head.safetensors")
+            weights = load_file(directory / HEAD_FILE)
             head.load_state_dict(weights)
         except FileNotFoundError as error:
             raise ValueError(f"{directory} is no policy: {Path(error.filename).name} is missing.") from None
         except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"{directory} is damaged ({reason}): finetune the policy again.") from None
-        encoder = load_encoder(directory / "encoder") if view is not None else None
+        encoder = load_encoder(directory / ENCODER) if view is not None else None
         return cls(card, head, encoder)
 
 

@@ -129,8 +129,13 @@ def _title(sections: Sequence[Section]) -> str:
 
 
 def _demo_introduction(config: Mapping[str, Any]) -> str:
-    return f"""<p>{config["pretrain"]["contexts"]} demonstrations, each to another <em>hidden</em> goal, pretrain an encoder
-from pixels. It is frozen; a small policy head is then cloned from {config["finetune"]["demos"]} demonstrations of one new
+    counts = [
+        config.get(part, {}).get(name, "some")
+        for part, name in (("pretrain", "contexts"), ("finetune", "demos"))
+    ]
+    contexts, demos = (escape(str(count)) for count in counts)
+    return f"""<p>{contexts} demonstrations, each to another <em>hidden</em> goal, pretrain an encoder
+from pixels. It is frozen; a small policy head is then cloned from {demos} demonstrations of one new
 goal. Inverse dynamics asks <em>which action led from this frame to the next?</em> and needs no goal to answer; behaviour
 cloning asks <em>what did the expert do here?</em> and cannot know without it.</p>"""
 

@@ -69,12 +69,14 @@ def open_features(
         device: torch device that encodes.
 
     Raises:
-        ValueError: a number is out of range, or the encoder takes frames of another size.
+        ValueError: a number is out of range, or the encoder takes frames of another size or remembers what it saw.
         DatasetError: the cache was changed since it was built, or the disk has no room for it.
     """
     from latentctx_envs.encoders import FrozenEncoder, check_pixels  # torch, which the rest does without
+    from latentctx_envs.encoders.stateful import refuse_memory
 
     frozen = encoder if isinstance(encoder, FrozenEncoder) else FrozenEncoder(encoder, device=device)
+    refuse_memory(frozen.module, "a feature cache")
     check_pixels(store.frames[:1], frozen.module.input_shape)
     if crops < 0 or (pad < 1) != (crops == 0):
         raise ValueError(f"crops and pad both start at 1, or both are 0; got crops={crops}, pad={pad}.")

@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import hashlib
 import json
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from latentctx_envs.encoders.card import encoder_card
+from latentctx_envs.replacing import replacing_folder
 
 FORMAT_VERSION = 1
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}  # of stored weights
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 
 
 class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
@@ -94,10 +95,6 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
             self.training_record = dict(training)
         weights = _stored(self, precision)
         target = Path(save_directory)
-        _check_replaceable(target)
-        fresh = target.with_name(f"{target.name}.partial")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
         config = {
             "format_version": FORMAT_VERSION,
             "encoder": type(self).__name__,
@@ -108,11 +105,10 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
         }
         if published is not None:
             config["published"] = dict(published)
-        (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-        save_file(weights, fresh / WEIGHTS_FILE)
-        (fresh / CARD_FILE).write_text(encoder_card(config))
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
+        with replacing_folder(target, own=FILES, what="an encoder") as fresh:
+            (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+            save_file(weights, fresh / WEIGHTS_FILE)
+            (fresh / CARD_FILE).write_text(encoder_card(config))
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -135,7 +131,7 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
                     str(pretrained_model_name_or_path),
                     revision=revision,
                     local_files_only=local_files_only,
-                    allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE],
+                    allow_patterns=list(FILES),
                 )
             )
         config = read_config(directory)
@@ -197,18 +193,6 @@ def _stored(encoder: Encoder, precision: str) -> dict[str, Tensor]:
         if bool(stored[name].isinf().any()) and not bool(parameter.isinf().any()):
             raise ValueError(f"{name} is beyond 65,504, the most that float16 holds: store it as float32.")
     return stored
-
-
-def _check_replaceable(directory: Path) -> None:
-    """Refuse to replace a file, or a directory that holds anything but an encoder's files."""
-    if not directory.exists():
-        return
-    found = [path.name for path in directory.iterdir()] if directory.is_dir() else [directory.name]
-    others = sorted(set(found) - {CONFIG_FILE, WEIGHTS_FILE, CARD_FILE})
-    if others:
-        raise ValueError(
-            f"{directory} holds more than an encoder ({', '.join(others[:3])}); save to a new directory."
-        )
 
 
 def _read_weights(directory: Path, encoder: Encoder, precision: str) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from latentctx_agents.cells import group_of, task_of
 from latentctx_agents.estimates import read_sections
@@ -13,6 +14,7 @@ from latentctx_agents.studies.inverse_dynamics import run_study
 from latentctx_agents.studies.inverse_dynamics_grid import PRESETS, Arm, Grid, StudyConfig
 from latentctx_datasets import collect
 from latentctx_datasets.recipes import RECIPES
+from latentctx_envs.encoders import ConvNet, load_encoder
 
 
 @pytest.fixture
@@ -117,6 +119,29 @@ def test_the_study_grows_cell_by_cell_and_does_nothing_twice(tiny, tmp_path):
     }
     assert section.of_method["inverse_dynamics"]["pretrain"] == 20
     assert section.fixed["n_step"] == 1 and section.fixed["goal_visible"] is False
+
+
+def test_further_encoders_of_one_name_are_told_apart_by_their_weights(tiny, tmp_path, tiny_encoder_dir):
+    folders = [tmp_path / name / "encoder" for name in ("a", "b")]
+    for seed, folder in enumerate(folders):
+        torch.manual_seed(seed)
+        ConvNet(load_encoder(str(tiny_encoder_dir)).config).save_pretrained(folder)
+    for folder in folders:
+        grid = Grid(methods=("expert",), encoders=(str(folder),), contexts=(20,), demos=(1,), seeds=(0,))
+        file = run_study(tiny, grid, tmp_path / "run", workers=1)
+    hashes = [load_encoder(str(folder)).content_hash()[:12] for folder in folders]
+    rows = [row for row in read_results([file]) if row["method"] == "encoder" and row["metric"] == "success"]
+    assert {row["setting"]["encoder_hash"] for row in rows} == set(hashes)
+
+
+def test_random_networks_of_another_number_of_contexts_are_other_rows(tiny):
+    def contexts(arm_contexts):
+        arm = Arm.of("random", arm_contexts, 1, False, 0, arm_contexts)
+        (row,) = study_rows(tiny, arm, [{"metric": "success", "value": 1.0, "setting": {}}])
+        return row.setting["pretrain"]
+
+    usual = tiny.pretrain.contexts
+    assert contexts(usual) == 0 and contexts(usual + 1) == usual + 1
 
 
 @pytest.mark.parametrize("world", study.WORLDS)

@@ -6,19 +6,22 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from latentctx_agents import cells, finetune, pretrain
 from latentctx_agents.evaluate import success_of
 from latentctx_agents.finetune import (
+    Demonstrations,
     FinetuneConfig,
     choose_episodes,
     encode_demonstrations,
     finetune_head,
     load_demonstrations,
 )
+from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.policies import HeadPolicy
-from latentctx_agents.policy_folder import FinetunedPolicy
+from latentctx_agents.policy_folder import FinetunedPolicy, PolicyCard
 from latentctx_agents.representations import OBJECTIVES
 from latentctx_datasets import View, collect
 from latentctx_datasets.demonstrators import PointMassExpert
@@ -191,6 +194,51 @@ def test_a_damaged_policy_folder_is_refused_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="damaged") as error:
         FinetunedPolicy.load(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_policy_is_never_saved_over_anything_else(tmp_path, refuses):
+    head = mlp(2, 2, hidden=(4,), last=nn.Tanh())
+    card = PolicyCard(
+        env_id="LatentCtx-PointMass-v0", method="states", context=None, inputs=2, outputs=2, hidden=(4,), view=None,
+        training={},
+    )  # fmt: skip
+    policy = FinetunedPolicy(card, head, None)
+    for _ in range(2):
+        policy.save(tmp_path / "policy")  # over itself
+    (tmp_path / "policy" / "notes.txt").write_text("keep")
+    with refuses("holds more than a policy (notes.txt)", "choose a new folder"):
+        policy.save(tmp_path / "policy")
+    assert (tmp_path / "policy" / "notes.txt").read_text() == "keep"
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+
+
+def test_a_policy_of_a_foreign_world_imports_nothing(tmp_path, refuses):
+    (tmp_path / "evil_module.py").write_text(f"open({str(tmp_path / 'called')!r}, 'w')")
+    config = {
+        "format_version": 1, "env_id": "evil_module:Foo-v0", "method": "x", "context": None, "inputs": 2, "outputs": 2,
+        "hidden": [4], "view": None, "training": {},
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with refuses("'evil_module:Foo-v0' is no world of this project"):
+        FinetunedPolicy.load(tmp_path)
+    assert not (tmp_path / "called").exists()
+
+
+def test_encoders_that_remember_are_not_cloned_on_frames_out_of_their_order(refuses, tmp_path):
+    cell = cells.Cell(
+        method="x", encoder="walker-rssm", dataset="latentctx/point-mass/finetune-v0", goal=0, view=View(), episodes=1,
+        finetune=FinetuneConfig(), directory=str(tmp_path),
+    )  # fmt: skip
+    frozen = FrozenEncoder("walker-rssm")
+    seen = Demonstrations(
+        positions=np.zeros((3, 2), np.float32),
+        actions=np.zeros((3, 2), np.float32),
+        pixels=np.zeros((3, 15), np.uint8),
+    )
+    with refuses("follows whole episodes, finetuning takes frames one by one"):
+        encode_demonstrations(frozen, seen)
+    with refuses("takes a ConvNet's shape; walker-rssm is a LatentEncoder"):
+        cells.fresh_encoder(str(cell.encoder), 0)
 
 
 def test_scratch_shares_shape_and_mean_image_but_not_weights(pretrained):

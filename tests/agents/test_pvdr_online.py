@@ -1,12 +1,14 @@
 """PVDR online: distances, planning, alignment, the study; both run small."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from tiny_pvdr import SHORT, TINY, draw_tokens
 
+from latentctx_agents.optim import write_weights
 from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricConfig, MetricLearner
 from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance, distance_of
@@ -357,5 +359,12 @@ def test_the_study_runs_its_cells_once(video_model, tmp_path, monkeypatch):
     assert {row["method"] for row in rows} == {"supervised"}
     monkeypatch.setattr(Online, "run", lambda self: pytest.fail("run again"))
     assert run_study(config, grid, video_model, tmp_path) == file
+    other, _ = load_video_model(video_model)
+    with torch.no_grad():
+        next(other.parameters()).add_(1e-3)
+    shutil.copytree(video_model, tmp_path / "other")
+    write_weights(tmp_path / "other" / "model.safetensors", other)
+    with pytest.raises(ValueError, match="was begun from another video model"):
+        run_study(config, grid, tmp_path / "other", tmp_path)
     with pytest.raises(ValueError, match="methods are"):
         PvdrGrid(methods=("other",))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentctx_agents.optim import OptimizerConfig, Training
+from latentctx_agents.optim import OptimizerConfig, Training, run_resumable
 from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics
 
 CONFIG = OptimizerConfig(steps=20, batch_size=8, learning_rate=1e-2, log_every=5)
@@ -44,6 +44,34 @@ def test_a_resumed_training_ends_with_the_very_same_weights(tmp_path):
     assert second.step == 10
     list(second.run(loss_of(second)))
     assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(second), strict=True))
+
+
+@pytest.mark.parametrize("place", ["loss", "step"])
+def test_an_interruption_within_a_step_resumes_to_the_very_same_weights(tmp_path, monkeypatch, place):
+    def train(folder, calls=(), dies=None):
+        training = make_training()
+        loss, step, count = loss_of(training), training._stepper.step, iter(range(100))
+
+        def interrupted(stage, call):
+            def run(*arguments, **options):
+                result = call(*arguments, **options)
+                if stage == place and next(count) == dies:  # the batch is drawn, or weights were moved
+                    raise KeyboardInterrupt
+                return result
+
+            return run
+
+        monkeypatch.setattr(training._stepper, "step", interrupted("step", step))
+        folder.mkdir(exist_ok=True)
+        list(run_resumable(training, interrupted("loss", loss), folder))
+        return training
+
+    whole = weights(train(tmp_path / "whole"))
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", dies=7)
+    assert (tmp_path / "cut" / "checkpoint.safetensors").exists() == (place == "loss")
+    for one, other in zip(weights(train(tmp_path / "cut")), whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def test_metrics_come_as_means_every_few_steps_and_the_rate_decays_to_zero():

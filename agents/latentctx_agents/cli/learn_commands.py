@@ -108,7 +108,10 @@ def finetune(words: list[str]) -> None:
     """Finetune one policy."""
     from latentctx_agents import cells
     from latentctx_agents.finetune import QUICK, FinetuneConfig
+    from latentctx_agents.policy_folder import FILES
     from latentctx_envs.encoders import load_encoder
+    from latentctx_envs.encoders.stateful import refuse_memory
+    from latentctx_envs.replacing import refuse_foreign
 
     @dataclass(frozen=True, kw_only=True)
     class Finetune:
@@ -121,7 +124,7 @@ def finetune(words: list[str]) -> None:
         scratch: bool = False  # train from pixels without the encoder's weights (only its shape is used)
         dataset: str = "latentctx/point-mass/finetune-v0"  # demonstrations, goal by goal
         goal: int = 0  # index of the hidden context in the dataset
-        out: Path = Path("runs/finetune")  # folder for the policy
+        out: Path | None = None  # folder for the policy; by default runs/finetune/<method>-goal<n>-seed<n>
 
     arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
     if arguments.scratch and arguments.encoder is None:
@@ -130,6 +133,7 @@ def finetune(words: list[str]) -> None:
     view, method = View(), cells.STATES
     if arguments.encoder is not None:
         record = load_encoder(arguments.encoder)
+        refuse_memory(record, "finetuning")
         trained = record.training_record.get("config", {})
         view = View(
             image_size=record.input_shape[0],
@@ -137,20 +141,23 @@ def finetune(words: list[str]) -> None:
             goal_visible=trained.get("goal_visible", False),
         )
         method = cells.SCRATCH if arguments.scratch else str(record.training_record.get("objective"))
+    config = arguments.config
+    out = arguments.out or Path("runs/finetune") / f"{method}-goal{arguments.goal}-seed{config.seed}"
+    refuse_foreign(out, own=FILES, what="a policy")
     cell = cells.Cell(
         method=method,
         encoder=arguments.encoder,
         dataset=arguments.dataset,
         goal=arguments.goal,
         view=view,
-        finetune=arguments.config,
+        finetune=config,
         episodes=1,
-        directory=str(arguments.out),
+        directory=str(out),
     )
-    with training_bar(f"finetune {method}", arguments.config.optimizer.steps) as advance:
+    with training_bar(f"finetune {method}", config.optimizer.steps) as advance:
         policy, loss = cells.finetune_policy(cell, advance)
-    policy.save(arguments.out)
-    print(f"{method} policy for context {policy.card.context}, last loss {loss:.4f}: {arguments.out}")
+    policy.save(out)
+    print(f"{method} policy for context {policy.card.context}, last loss {loss:.4f}: {out}")
 
 
 def evaluate(words: list[str]) -> None:

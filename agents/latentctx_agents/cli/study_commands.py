@@ -10,7 +10,7 @@ import tyro
 
 from latentctx_agents.cli.dispatch import Commands, dispatch
 from latentctx_agents.cli.tables import print_table
-from latentctx_agents.results import Measurement, read_results, write_results
+from latentctx_agents.results import Measurement, add_results, read_results, write_results
 
 
 def study(words: list[str]) -> None:
@@ -54,7 +54,7 @@ def floors(words: list[str]) -> None:
         """Returns of random and of zero actions in the locomotion worlds."""
 
         episodes: int = 100  # of each policy and task
-        out: Path = Path("agents/results/locomotion_floors/floors.csv")  # the results
+        out: Path = Path("runs/floors.csv")  # the results
 
     arguments = tyro.cli(Floors, args=words, prog="latentctx study floors")
     rows = list(measure_floors(arguments.episodes))
@@ -77,7 +77,7 @@ def scripted(words: list[str]) -> None:
         """Success of Meta-World's scripted policies, task by task."""
 
         episodes: int = 20  # of each task
-        out: Path = Path("agents/results/meta_world_scripted/scripted.csv")  # the results
+        out: Path = Path("runs/scripted.csv")  # the results
 
     arguments = tyro.cli(Scripted, args=words, prog="latentctx study scripted")
     rows = list(measure_scripted(arguments.episodes))
@@ -99,18 +99,18 @@ def goal_rl(words: list[str]) -> None:
         """SAC with hindsight goals on a Meta-World task, from states or from a frozen encoder's features."""
 
         config: Annotated[GoalRLConfig, tyro.conf.arg(name="")]
-        out: Path = Path("runs/goal_rl/success.csv")  # the learning curve, written as it grows
+        out: Path | None = (
+            None  # learning curve, written as it grows; by default runs/goal_rl/<task>_<method>_seed<n>.csv
+        )
 
     default = GoalRL(config=GoalRLConfig())
     arguments = tyro.cli(GoalRL, args=words, prog="latentctx study goal-rl", default=default)
-    rows = []
-    for row in learn(arguments.config):
-        rows.append(row)
-        if row.metric == "success":
-            print(f"{row.setting['done']:>8} decisions: success {row.value:.2f}", flush=True)
-            continue
-        write_results(arguments.out, rows)
-    print(f"results: {arguments.out}")
+    config = arguments.config
+    out = arguments.out or Path("runs/goal_rl") / f"{config.task}_{config.method}_seed{config.seed}.csv"
+    tell = _teller(out)
+    for row in learn(config):
+        tell(row)
+    print(f"results: {out}")
 
 
 def inverse_dynamics(words: list[str]) -> None:
@@ -196,14 +196,16 @@ def features_rl(words: list[str]) -> None:
 
         config: Annotated[FeaturesRLConfig, tyro.conf.arg(name="")]
         out: Path | None = (
-            None  # learning curve, written as it grows; by default runs/features_rl/<method>_seed<n>.csv
+            None  # learning curve, written as it grows; by default runs/features_rl/<method>_goal<n>_seed<n>.csv
         )
 
     default = FeaturesRL(config=FeaturesRLConfig())
     arguments = tyro.cli(FeaturesRL, args=words, prog="latentctx study features-rl", default=default)
     config = arguments.config
     torch.set_num_threads(1)  # networks this small only wait for a second one
-    out = arguments.out or Path("runs/features_rl") / f"{config.method}_seed{config.seed}.csv"
+    out = (
+        arguments.out or Path("runs/features_rl") / f"{config.method}_goal{config.goal}_seed{config.seed}.csv"
+    )
     tell = _teller(out)
     for row in learn(config):
         tell(row)
@@ -211,13 +213,11 @@ def features_rl(words: list[str]) -> None:
 
 
 def _teller(out: Path) -> Callable[[Measurement], None]:
-    """Takes the points of a learning curve as they are measured: prints each and writes all so far."""
-    rows: list[Measurement] = []
+    """Takes the points of a learning curve as they are measured: prints each and adds it to the CSV."""
 
     def tell(row: Measurement) -> None:
-        rows.append(row)
         print(f"{row.setting['done']:>8} decisions: {row.metric} {row.value:.4g}", flush=True)
-        write_results(out, rows)
+        add_results(out, [row])
 
     return tell
 
@@ -234,14 +234,17 @@ def filter_rl(words: list[str]) -> None:
 
         config: Annotated[FilterRLConfig, tyro.conf.arg(name="")]
         out: Path | None = (
-            None  # learning curve, written as it grows; by default runs/filter_rl/<method>_seed<n>.csv
+            None  # learning curve, written as it grows; by default runs/filter_rl/<task>_<method>_seed<n>.csv
         )
 
     default = FilterRL(config=FilterRLConfig())
     arguments = tyro.cli(FilterRL, args=words, prog="latentctx study filter-rl", default=default)
     config = arguments.config
     torch.set_num_threads(1)  # networks this small only wait for a second one
-    out = arguments.out or Path("runs/filter_rl") / f"{config.method}_seed{config.ppo.seed}.csv"
+    out = (
+        arguments.out
+        or Path("runs/filter_rl") / f"{config.ppo.task}_{config.method}_seed{config.ppo.seed}.csv"
+    )
     learn(config, _teller(out))
     print(f"results: {out}")
 

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from latentctx_agents import pretrain
-from latentctx_agents.cells import EXPERT, Cell, run_cell
+from latentctx_agents.cells import EXPERT, SCRATCH, Cell, run_cell
 from latentctx_agents.probe import cross_unexplained, probe_unexplained
 from latentctx_agents.representations import OBJECTIVES
 from latentctx_agents.results import Measurement, add_results
@@ -35,6 +35,7 @@ from latentctx_agents.workers import study_workers
 from latentctx_datasets import RECIPES, View, collect, open_store
 from latentctx_envs.cores import available_cores
 from latentctx_envs.encoders import load_encoder
+from latentctx_envs.encoders.stateful import refuse_memory
 
 STUDY = "inverse_dynamics"
 
@@ -79,13 +80,19 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
 
 
 def sight(config: StudyConfig, arm: Arm, frozen: str | None = None) -> View | None:
-    """The frames that an arm sees; None if it sees none."""
+    """The frames that an arm sees; None if it sees none.
+
+    Raises:
+        ValueError: its encoder remembers what it saw.
+    """
     if arm.method in SIGHTLESS:
         return None
     view = pretraining(config, arm).view
-    return (
-        view if frozen is None else dataclasses.replace(view, image_size=load_encoder(frozen).input_shape[0])
-    )
+    if frozen is None:
+        return view
+    encoder = load_encoder(frozen)
+    refuse_memory(encoder, "finetuning")
+    return dataclasses.replace(view, image_size=encoder.input_shape[0])
 
 
 def _prepare(config: StudyConfig, views: dict[Arm, View | None], workers: int) -> None:
@@ -113,7 +120,11 @@ def run_arm(
     frozen: str | None = None,
 ) -> list[dict[str, Any]]:
     """Pretrain an arm's encoder, unless it is a frozen one, and run its cells; metric, value and setting of each."""
-    encoder = frozen
+    encoder, known = frozen, {}
+    place = folder / "cells" / arm.name
+    if frozen is not None:  # other weights of the same name are another arm
+        known = {"encoder_hash": load_encoder(frozen).content_hash()[:12]}
+        place = place.with_name(f"{arm.name}-{known['encoder_hash']}")
     if arm.method in PRETRAINED:
         pretrain.pretrain(pretraining(config, arm), encoder_run(folder, arm))
         encoder = str(encoder_run(folder, arm) / "encoder")
@@ -128,16 +139,22 @@ def run_arm(
                 view=view or View(),
                 finetune=dataclasses.replace(config.finetune, demos=max(count, 1), seed=arm.seed),
                 episodes=config.episodes,
-                directory=str(folder / "cells" / arm.name / f"{count}-{goal}"),
+                directory=str(place / f"{count}-{goal}"),
                 held_out=config.held_out,
                 stored=True,
                 keep_policy=False,
             )
             result = run_cell(cell)
-            setting = {"demos": count, "goal": goal, "episodes": config.episodes}
+            setting = {"demos": count, "goal": goal, "episodes": config.episodes, **known}
             for metric, value in _metrics(result):
                 found.append({"metric": metric, "value": value, "setting": setting})
     return found
+
+
+def _contexts_of(config: StudyConfig, arm: Arm) -> int:
+    """How many contexts a row names: random and scratch networks have only their mean image from them."""
+    usual = arm.contexts == config.pretrain.contexts or arm.method not in (RANDOM, SCRATCH)
+    return 0 if usual and arm.method not in OBJECTIVES else arm.contexts
 
 
 def _metrics(result: dict[str, Any]) -> Iterator[tuple[str, float]]:
@@ -184,7 +201,7 @@ def rows_of(config: StudyConfig, arm: Arm, found: list[dict[str, Any]]) -> Itera
     """The measurements of an arm as rows of the results."""
     task = WORLDS[config.world].finetune
     common: dict[str, Any] = {
-        "pretrain": arm.contexts if arm.method in OBJECTIVES else 0,
+        "pretrain": _contexts_of(config, arm),
         "n_step": arm.n_step,
         "goal_visible": arm.goal_visible,
         "preset": config.preset,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
 from latentctx_agents.pvdr.online import Online
@@ -82,15 +83,15 @@ def run_study(config: PvdrStudyConfig, grid: PvdrGrid, model: Path, folder: Path
         folder: run folder.
 
     Raises:
-        ValueError: the folder belongs to another config, or the model is missing or damaged.
+        ValueError: the folder belongs to another config or model, or the model is missing or damaged.
     """
     _, record = load_video_model(model)
-    RunFolder(folder, config)
+    RunFolder(folder, config, {"video model": weights_hash(model)})
     file = folder / "results.csv"
     cells = [(task, method, seed) for seed in grid.seeds for task in grid.tasks for method in grid.methods]
     for task, method, seed in tqdm(cells, desc="pvdr", unit="cell"):
         curve = run_cell(config, task, method, seed, model, folder)
-        add_results(file, rows_of(config, task, method, seed, curve, record))
+        add_results(file, rows_of(config, task, method, seed, curve, record, weights_hash(model)))
     return file
 
 
@@ -123,6 +124,7 @@ def rows_of(
     seed: int,
     curve: list[dict[str, float]],
     record: dict[str, Any],
+    model_hash: str,
 ) -> Iterator[Measurement]:
     """The measurements of a cell: each point of its curve, and the mean success over it (area under the curve)."""
     common = {
@@ -130,6 +132,7 @@ def rows_of(
         "budget": config.online.decisions, "reads": config.online.reads, "near": config.online.near, "random_episodes": config.online.random_episodes,
         "stride": int(record["config"]["stride"]),
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
+        "model_hash": "" if method == SCRATCH else model_hash[:16],
     }  # fmt: skip
     dataset = "" if method == SCRATCH else str(record["dataset"])
     facts = {"study": "pvdr", "world": world_of(task), "dataset": dataset, "method": method, "seed": seed}
