@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from table_text import Rows, matching, origin, seeds_of, table, values_of
 
+from latentctx_agents.estimates import interval_of
 from latentctx_agents.plots import LABELS
 from latentctx_agents.representations import OBJECTIVES
 from latentctx_agents.results import read_results
-from latentctx_agents.stats import bootstrap_share_interval, iqm
+from latentctx_agents.stats import iqm
 
 RESULTS = Path(__file__).parents[1] / "agents" / "results" / "inverse_dynamics"
 DEFAULT = {"n_step": 1, "goal_visible": False, "pretrain_dataset": None, "preset": "quick", "pretrain": 1000}
@@ -64,9 +65,8 @@ def success_in(rows: Rows, method: str, **setting: Any) -> tuple[float, float, f
     found = chosen(rows, "success", method, **setting)
     if not found:
         return None
-    values = np.array(values_of(found))
-    low, high = bootstrap_share_interval(values, found[0]["setting"]["episodes"])
-    return float(values.mean()), low, high
+    low, high = interval_of(found, found[0]["setting"]["episodes"])
+    return float(np.mean(values_of(found))), low, high
 
 
 def by_seed(rows: Rows) -> list[float]:
@@ -89,7 +89,7 @@ def study_table(world: str, demos: int) -> str:
             continue
         shown += found
         values = np.array(values_of(found))
-        low, high = bootstrap_share_interval(values, found[0]["setting"]["episodes"])
+        low, high = interval_of(found, found[0]["setting"]["episodes"])
         paper = PAPER.get(world, {}).get(demos, {}).get(method)
         held_out = values_of(chosen(rows, "clone_loss_held_out", method, demos=demos, **setting))
         probe = values_of(chosen(rows, "position_unexplained", method, **setting))

@@ -14,9 +14,9 @@ import theory_tables
 from table_text import groups_of, matching, origin, table, values_of
 
 from latentctx_agents import zoo
+from latentctx_agents.estimates import interval_of
 from latentctx_agents.plots import LABELS
 from latentctx_agents.results import read_results
-from latentctx_agents.stats import bootstrap_interval
 from latentctx_agents.studies.features_rl import LABELS as SEEN
 from latentctx_agents.studies.filter_rl import LABELS as OF_A_BODY
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, weights_file
@@ -52,7 +52,7 @@ def profiles_table() -> str:
     lines = []
     for profile in PROFILES:
         cells = matching(rows, profile=profile)
-        low, high = bootstrap_interval(np.array(values_of(cells)))
+        low, high = interval_of(cells)
         by_seed = [np.mean(values_of(cells, seed=seed)) for seed in sorted({row["seed"] for row in cells})]
         each = ", ".join(f"{value:.2f}" for value in by_seed)
         lines.append([f"`{profile}`", f"{np.mean(by_seed):.2f}", f"[{low:.2f}, {high:.2f}]", each])

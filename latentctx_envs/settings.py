@@ -1,8 +1,8 @@
 """The keyword arguments that every LatentCtx environment takes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from latentctx_envs.context import Split, check_split
 from latentctx_envs.rendering import RenderProfile, check_profile
@@ -49,6 +49,17 @@ class Settings:
             raise ValueError(f"action_repeat must be a whole number from 1; got {self.action_repeat!r}.")
         if not isinstance(self.noise_scale, (int, float)) or not 0.0 <= self.noise_scale < float("inf"):
             raise ValueError(f"noise_scale must be a finite number from 0; got {self.noise_scale!r}.")
+
+    @classmethod
+    def showing(cls, goal_visible: bool, settings: Mapping[str, Any]) -> Self:
+        """The settings of a world whose context is a goal, where `context_visible` goes by the name `goal_visible`.
+
+        Raises:
+            ValueError: a value is not one of those named.
+        """
+        if "context_visible" in settings:
+            raise ValueError("this world's context is a goal: say goal_visible instead of context_visible.")
+        return cls(context_visible=goal_visible, **settings)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -105,7 +105,15 @@ class TaskEnv(LatentContextEnv):
 
 
 def observation_renderer(task: Task, settings: Settings) -> Renderer:
-    """The camera that makes pixel observations."""
+    """The camera that makes pixel observations.
+
+    Raises:
+        ValueError: it is to show the context of a world in which nothing can.
+    """
+    if settings.context_visible and not task.context_geoms:
+        raise ValueError(
+            "context_visible=True: nothing in this world shows its context; observe it by context='observed'."
+        )
     return Renderer(
         task.model,
         size=settings.frame_shape[:2],

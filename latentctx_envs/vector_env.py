@@ -30,7 +30,7 @@ class VectorSettings:
     """
 
     num_envs: int = 1  # N
-    # steps after which an episode is truncated: one number for all, or N of them; None for never
+    # steps after which an episode is truncated: one number for all, or N of them; -1 for never
     max_episode_steps: int | Sequence[int] | None = None
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP  # "NextStep", "SameStep" or "Disabled"
     # threads that step the physics; None: one a core where that pays (walker), else one
@@ -58,8 +58,8 @@ class VectorSettings:
         steps = np.asarray(self.max_episode_steps)
         if steps.shape not in ((), (self.num_envs,)) or steps.dtype.kind not in "iu" or steps.min() < 1:
             raise ValueError(
-                f"max_episode_steps must be a whole number from 1, {self.num_envs} of them or None; "
-                f"got {self.max_episode_steps!r}."
+                f"max_episode_steps must be a whole number from 1, {self.num_envs} of them, -1 for no limit or None for "
+                f"the world's own; got {self.max_episode_steps!r}."
             )
 
     @classmethod
@@ -70,12 +70,26 @@ class VectorSettings:
 
         Args:
             settings: all keyword arguments.
-            max_episode_steps: the world's own, unless the arguments say otherwise.
+            max_episode_steps: the world's own, unless the arguments say otherwise; as in `gym.make`, None does not, and
+                -1 is no limit.
+
+        Raises:
+            ValueError: a value is out of range, or the environment is to render.
         """
+        if settings.get("render_mode") is not None:
+            raise ValueError(
+                "a native vector environment has no render(): make it with vectorization_mode='sync' to film it."
+            )
         names = {field.name for field in dataclasses.fields(cls)}
         own = {name: value for name, value in settings.items() if name in names}
-        rest = {name: value for name, value in settings.items() if name not in names}
-        return cls(**{"max_episode_steps": max_episode_steps, **own}), rest
+        rest = {
+            name: value for name, value in settings.items() if name not in names and name != "render_mode"
+        }
+        steps = own.get("max_episode_steps")
+        own["max_episode_steps"] = max_episode_steps if steps is None else steps
+        if isinstance(steps, int) and steps == -1:
+            own["max_episode_steps"] = None
+        return cls(**own), rest
 
 
 class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
@@ -265,11 +279,11 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         return list(seed)
 
     def _pinned(self, context: Any) -> list[Any]:
-        if isinstance(context, (list, tuple)):
-            if len(context) != self.num_envs:
-                raise ValueError(f"context must be one or {self.num_envs} of them; got {len(context)}.")
-            return list(context)
-        return [context] * self.num_envs
+        """One for each environment, all read before the first episode is ended by another."""
+        if isinstance(context, (list, tuple)) and len(context) != self.num_envs:
+            raise ValueError(f"context must be one or {self.num_envs} of them; got {len(context)}.")
+        given = list(context) if isinstance(context, (list, tuple)) else [context] * self.num_envs
+        return [None if one is None else self.task.context_type.coerce(one) for one in given]
 
     def _reset_mask(self, mask: Any) -> np.ndarray:
         if mask is None:

@@ -13,10 +13,11 @@ import numpy as np
 
 from latentctx_agents.plots import LABELS
 from latentctx_agents.results import read_results
-from latentctx_agents.stats import bootstrap_interval, bootstrap_share_interval, iqm
+from latentctx_agents.stats import bootstrap_crossed_interval, iqm
 
 AVERAGED = ("goal", "seed")  # settings that an estimate is taken over
-SIGHTLESS = ("expert", "states")  # see no frames: what encoders are varied in is nothing to them
+EXPERT = "expert"
+SIGHTLESS = (EXPERT, "states")  # see no frames: what encoders are varied in is nothing to them
 FILE = "file"  # setting that tells two measurements of the same thing apart
 
 
@@ -211,7 +212,7 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 def _estimate(metric: str, varying: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Estimate:
     values = np.array([row["value"] for row in rows])
-    low, high = _interval(metric, values, {row["setting"].get("episodes") for row in rows})
+    low, high = _interval(metric, rows)
     goals = {json.dumps(row["setting"]["goal"]) for row in rows if "goal" in row["setting"]}
     return Estimate(
         method=rows[0]["method"],
@@ -227,14 +228,34 @@ def _estimate(metric: str, varying: Sequence[str], rows: Sequence[Mapping[str, A
     )
 
 
-def _interval(metric: str, values: np.ndarray, episodes: set[Any]) -> tuple[float, float]:
+def _interval(metric: str, rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Over goals and seeds and, for shares of a known number of episodes, over these; nan for a single number."""
+    values = np.array([row["value"] for row in rows])
+    episodes = {row["setting"].get("episodes") for row in rows}
     (count,) = episodes if len(episodes) == 1 else (None,)
-    if is_share(metric) and isinstance(count, int) and count > 1 and np.all((values >= 0) & (values <= 1)):
-        return bootstrap_share_interval(values, count)
+    shares = is_share(metric) and isinstance(count, int) and count > 1
+    if shares and np.all((values >= 0) & (values <= 1)):
+        return interval_of(rows, count)
     if len(values) == 1 or not np.isfinite(values).all():
         return math.nan, math.nan
-    return bootstrap_interval(values)
+    return interval_of(rows)
+
+
+def interval_of(rows: Sequence[Mapping[str, Any]], episodes: int | None = None) -> tuple[float, float]:
+    """The 95 % interval of the mean of results over their seeds and goals.
+
+    Args:
+        rows: as `read_results` gives them, of one method in one setting.
+        episodes: of each row, where the values are shares of them.
+    """
+    if all(row["method"] == EXPERT for row in rows):  # learns nothing: every seed plays the same episodes
+        rows = [row for row in rows if row["seed"] == rows[0]["seed"]]
+    return bootstrap_crossed_interval(
+        np.array([row["value"] for row in rows]),
+        [row["seed"] for row in rows],
+        [json.dumps(row["setting"].get("goal")) for row in rows],
+        episodes=episodes,
+    )
 
 
 def _source(row: Mapping[str, Any]) -> Source:

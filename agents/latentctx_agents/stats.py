@@ -1,5 +1,7 @@
 """Statistics of few runs: bootstrap intervals and the interquartile mean."""
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 from scipy.stats import trim_mean
 
@@ -37,29 +39,54 @@ def bootstrap_interval(values: np.ndarray, *, confidence: float = 0.95, seed: in
     return _ends(means, confidence)
 
 
-def bootstrap_share_interval(
-    shares: np.ndarray, episodes: int, *, confidence: float = 0.95, seed: int = 0
+def bootstrap_crossed_interval(
+    values: np.ndarray,
+    seeds: Sequence[Hashable],
+    goals: Sequence[Hashable],
+    *,
+    episodes: int | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """`bootstrap_interval` of outcomes of which only their shares are known, as binomial draws.
+    """Percentile bootstrap interval of the mean over seeds and goals, of which each seed meets each goal.
+
+    All goals of a seed share what it trained, and all seeds share the goals: so both are drawn anew, and a value counts as
+    often as its seed and its goal were drawn. Taking the values for independent gives intervals that are too narrow.
 
     Args:
-        shares: (groups,): share of each group's episodes that succeeded, in [0, 1].
-        episodes: number of each group's episodes.
+        values: (n,), one for each seed and goal; combinations may be missing.
+        seeds: (n,), of each value.
+        goals: (n,), of each value.
+        episodes: of each value, where these are shares of them: their outcomes are drawn anew, too. None for plain numbers.
         confidence: share of the distribution between the two ends.
         seed: of the resampling.
 
     Raises:
-        ValueError: no shares, shares outside [0, 1], no episodes, or a confidence outside (0, 1).
+        ValueError: no values, shares outside [0, 1], no episodes, or a confidence outside (0, 1).
     """
-    values = np.asarray(shares, dtype=np.float64)
-    within = bool(np.all((values >= 0.0) & (values <= 1.0)))
-    if values.size == 0 or values.ndim != 1 or not within or episodes < 1 or not 0.0 < confidence < 1.0:
-        raise ValueError(
-            "shares must be a non-empty array in [0, 1], episodes at least 1, confidence in (0, 1)."
-        )
+    numbers = np.asarray(values, dtype=np.float64)
+    if (
+        numbers.size == 0
+        or not (numbers.shape == (len(seeds),) == (len(goals),))
+        or not 0.0 < confidence < 1.0
+    ):
+        raise ValueError("values must be non-empty, each with a seed and a goal, confidence in (0, 1).")
+    if episodes is not None and not (episodes >= 1 and np.all((numbers >= 0.0) & (numbers <= 1.0))):
+        raise ValueError("shares must lie in [0, 1], and have at least 1 episode.")
     rng = np.random.default_rng(seed)
-    drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))]
-    return _ends(rng.binomial(episodes, drawn).mean(axis=1) / episodes, confidence)
+    weights = _drawn(seeds, rng) * _drawn(goals, rng)
+    if episodes is not None:
+        numbers = rng.binomial(episodes, np.broadcast_to(numbers, weights.shape)) / episodes
+    total = weights.sum(axis=1)
+    kept = total > 0  # where combinations are missing, a draw may hold none
+    return _ends((weights * numbers).sum(axis=1)[kept] / total[kept], confidence)
+
+
+def _drawn(labels: Sequence[Hashable], rng: np.random.Generator) -> np.ndarray:
+    """How often each value's label is drawn, (RESAMPLES, n), when as many are drawn as there are different ones."""
+    place = {label: index for index, label in enumerate(dict.fromkeys(labels))}
+    counts = rng.multinomial(len(place), np.full(len(place), 1.0 / len(place)), size=RESAMPLES)
+    return counts[:, [place[label] for label in labels]]
 
 
 def _ends(means: np.ndarray, confidence: float) -> tuple[float, float]:

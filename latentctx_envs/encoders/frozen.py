@@ -1,5 +1,6 @@
 """FrozenEncoder: numpy pixels in, numpy features out, weights never trained."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class FrozenEncoder:
     """An encoder in evaluation mode without gradients, as the wrappers use it.
 
     Args:
-        encoder: an Encoder, a directory, a zoo name or a hub id.
+        encoder: an Encoder, which is copied as it is now and may be trained on, a directory, a zoo name or a hub id.
         device: torch device.
 
     Raises:
@@ -29,7 +30,11 @@ class FrozenEncoder:
     """
 
     def __init__(self, encoder: str | Path | Encoder, *, device: str = "cpu") -> None:
-        self.module = encoder if isinstance(encoder, Encoder) else load_encoder(encoder)
+        if isinstance(encoder, torch.nn.Module) and not isinstance(encoder, Encoder):
+            raise ValueError(
+                f"an encoder is an Encoder, a folder or a name; got the module {type(encoder).__name__}."
+            )
+        self.module = copy.deepcopy(encoder) if isinstance(encoder, Encoder) else load_encoder(encoder)
         self.module.requires_grad_(False).eval().to(device)
         self._device = device
 

@@ -225,10 +225,18 @@ class Sawyer(Senses):
     def outcome(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """What `step` returns for the action that was simulated."""
         self.curr_path_length += 1
-        space = self.sawyer_observation_space
-        observation = np.minimum(np.maximum(self._get_obs(), space.low), space.high)
+        observation = self._within(self._get_obs())
         reward, info = self.evaluate_state(observation, action)
         return observation.copy(), reward, False, self.curr_path_length == self.max_path_length, info
+
+    def succeeds(self, observation: np.ndarray) -> bool:
+        """Whether the task counts as done where an observation shows it, without an action."""
+        _, info = self.evaluate_state(self._within(observation), np.zeros(4, np.float32))
+        return bool(info["success"])
+
+    def _within(self, observation: np.ndarray) -> np.ndarray:
+        space = self.sawyer_observation_space
+        return np.minimum(np.maximum(observation, space.low), space.high)
 
 
 def make_sawyer(

@@ -18,6 +18,7 @@ from latentctx_envs.rendering import Renderer, RenderProfile, Window
 from latentctx_envs.settings import Settings
 
 IMAGE_SIZE = 120  # [pixels] of the authors' window
+CAMERA_INDEX = 2  # of CAMERA, in every task
 CAMERA = (
     "corner2"  # rolled half around: its picture is shown upside down, and so mirrored, as the authors saw it
 )
@@ -79,7 +80,10 @@ class MetaWorldEnv(LatentContextEnv):
         **settings: Any,
     ) -> None:
         defaults = {"image_size": IMAGE_SIZE, "camera": CAMERA, "terminate_on_success": True}
-        checked = Settings(context_visible=goal_visible, **{**defaults, **settings})
+        given = {**defaults, **settings}
+        if given["camera"] == CAMERA_INDEX:  # the picture of this camera is drawn in a way of its own
+            given["camera"] = CAMERA
+        checked = Settings.showing(goal_visible, given)
         self._tasks = _choice(task, tasks, checked.context_split)
         self._known = _choice(task, tasks, "all")  # that a context may name
         if not 0.0 <= hand_jitter <= 0.1:
@@ -155,7 +159,8 @@ class MetaWorldEnv(LatentContextEnv):
     def _engine_of(self, task: str) -> Sawyer:
         if task not in self._engines:
             engine = self._engines[task] = make_sawyer(task)
-            if self._camera_position is not None:
+            cameras = [engine.model.camera(index).name for index in range(engine.model.ncam)]
+            if self._camera_position is not None and self.settings.camera in cameras:
                 engine.model.camera(self.settings.camera).pos = self._camera_position
         return self._engines[task]
 
@@ -183,6 +188,7 @@ class MetaWorldEnv(LatentContextEnv):
     def _restore(self, state: np.ndarray) -> None:
         self._engine.set_physics_state(state, resets.LEAST)
         self._now = self._engine._get_obs()
+        self._success = self._engine.succeeds(self._now)
 
     def _pose(self, state: np.ndarray, context: Context) -> None:
         assert isinstance(context, MetaWorldContext)

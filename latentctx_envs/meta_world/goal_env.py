@@ -8,7 +8,7 @@ from gymnasium import spaces
 from latentctx_envs.context import Context
 from latentctx_envs.goal_images import image_distance
 from latentctx_envs.meta_world.context import MetaWorldContext
-from latentctx_envs.meta_world.env import CAMERA, MetaWorldEnv
+from latentctx_envs.meta_world.env import CAMERA, CAMERA_INDEX, MetaWorldEnv
 from latentctx_envs.meta_world.goals import GOAL_RULES
 from latentctx_envs.meta_world.scripted import HORIZON, success_state
 
@@ -62,7 +62,9 @@ class MetaWorldGoalEnv(MetaWorldEnv):
             "action_repeat": ACTION_REPEAT,
             "terminate_on_success": False,
             "window": False,
-            "camera_position": CAMERA_POSITION if settings.get("camera", CAMERA) == CAMERA else None,
+            "camera_position": CAMERA_POSITION
+            if settings.get("camera", CAMERA) in (CAMERA, CAMERA_INDEX)
+            else None,
         }
         self._goal_kind, self._reward_kind = goal, reward if reward is not None else _usual_reward(goal)
         super().__init__(task=task, **{**defaults, **settings})

@@ -31,7 +31,7 @@ class PointMassEnv(TaskEnv):
     ) -> None:
         super().__init__(
             PointMassTask(),
-            Settings(context_visible=goal_visible, **settings),
+            Settings.showing(goal_visible, settings),
             render_mode=render_mode,
             render_context=render_context,
         )

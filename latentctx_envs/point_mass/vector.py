@@ -19,4 +19,4 @@ class PointMassVectorEnv(LatentContextVectorEnv):
 
     def __init__(self, *, goal_visible: bool = False, **settings: Any) -> None:
         vector, rest = VectorSettings.taken_from(settings, max_episode_steps=MAX_STEPS)
-        super().__init__(PointMassTask(), Settings(context_visible=goal_visible, **rest), vector)
+        super().__init__(PointMassTask(), Settings.showing(goal_visible, rest), vector)

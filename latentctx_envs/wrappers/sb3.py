@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from latentctx_envs.encoders import Encoder, load_encoder
+from latentctx_envs.encoders.stateful import refuse_memory
 from latentctx_envs.extras import require
 from latentctx_envs.wrappers.features import Transform
 
@@ -86,7 +87,7 @@ class EncoderExtractor(BaseFeaturesExtractor):
         freeze: keep the encoder's weights; False finetunes them with the policy.
 
     Raises:
-        ValueError: the space is not pixels of the encoder's size.
+        ValueError: the space is not pixels of the encoder's size, or the encoder remembers what it saw.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class EncoderExtractor(BaseFeaturesExtractor):
         freeze: bool = True,
     ) -> None:
         module = copy.deepcopy(encoder) if isinstance(encoder, Encoder) else load_encoder(encoder)
+        refuse_memory(module, "EncoderExtractor")
         super().__init__(observation_space, module.features_dim)
         height, width, channels = module.input_shape
         if observation_space.shape not in ((channels, height, width), (height, width, channels)):

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from latentctx_envs.extras import require
+from latentctx_envs.vector_env import LatentContextVectorEnv
 from latentctx_envs.wrappers.infos import split_infos
 
 require("stable_baselines3", "agents")
@@ -43,9 +44,16 @@ class SB3VectorEnv(VecEnv):
             raise ValueError(f"to_sb3 takes a Gymnasium vector environment; got {type(env).__name__}.")
         mode = env.metadata.get("autoreset_mode")
         if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.SAME_STEP.value):
+            native = isinstance(env.unwrapped, LatentContextVectorEnv)
+            named = "autoreset_mode='SameStep'"
+            how = (
+                named
+                if native
+                else "vector_kwargs={'autoreset_mode': gymnasium.vector.AutoresetMode.SAME_STEP}"
+            )
             raise ValueError(
                 f"SB3 expects the first observation of the next episode in the step that ends one; this environment's "
-                f"autoreset mode is {getattr(mode, 'value', mode)}. Make it with autoreset_mode='SameStep'."
+                f"autoreset mode is {getattr(mode, 'value', mode)}. Make it with {how}."
             )
         self.env = env
         self._taken: Any = None
@@ -72,8 +80,12 @@ class SB3VectorEnv(VecEnv):
         if dones.any():
             ended = split_infos(batched.get("final_info", {}), self.num_envs)
             for index in np.flatnonzero(dones).tolist():
-                self.reset_infos[index] = infos[index]
-                infos[index] = {**ended[index], "terminal_observation": batched["final_obs"][index]}
+                # what the environments do not say themselves is a wrapper's, and is of the episode that ended
+                more = {key: value for key, value in infos[index].items() if key not in ended[index]}
+                self.reset_infos[index] = {
+                    key: infos[index][key] for key in infos[index] if key in ended[index]
+                }
+                infos[index] = {**ended[index], **more, "terminal_observation": batched["final_obs"][index]}
         for info, cut in zip(infos, (truncated & ~terminated).tolist(), strict=True):
             info["TimeLimit.truncated"] = cut
         return observation, rewards.astype(np.float32), dones, infos

@@ -6,7 +6,7 @@ import pytest
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.probe import probe_error
 from latentctx_agents.results import COLUMNS, Measurement, read_results, write_results
-from latentctx_agents.stats import bootstrap_interval, bootstrap_share_interval, iqm
+from latentctx_agents.stats import bootstrap_crossed_interval, bootstrap_interval, iqm
 
 
 def test_interquartile_mean_ignores_the_outer_quarters():
@@ -36,21 +36,56 @@ def test_groups_widen_the_interval_when_they_differ():
     assert width[1] > 2 * width[0]
 
 
-def test_the_interval_of_shares_is_that_of_the_outcomes_behind_them():
+def crossed(table: np.ndarray, **options) -> tuple[float, float]:
+    """The interval of a table of (seeds, goals)."""
+    seeds, goals = np.indices(table.shape)
+    return bootstrap_crossed_interval(
+        table.ravel(), seeds.ravel().tolist(), goals.ravel().tolist(), **options
+    )
+
+
+def test_the_interval_of_one_seeds_shares_is_that_of_the_outcomes_behind_them():
     outcomes = np.random.default_rng(2).random((6, 40)) < np.linspace(0.2, 0.9, 6)[:, None]
     known = bootstrap_interval(outcomes.astype(float))
-    assert bootstrap_share_interval(outcomes.mean(axis=1), 40) == pytest.approx(known, abs=0.015)
+    assert crossed(outcomes.mean(axis=1)[None], episodes=40) == pytest.approx(known, abs=0.02)
 
 
-@pytest.mark.parametrize(("shares", "episodes"), [([], 40), ([1.2], 40), ([0.5], 0), ([float("nan")], 40)])
+def test_what_seeds_or_goals_share_widens_the_interval():
+    apart = np.linspace(0.0, 1.0, 5)
+    for table in (np.repeat(apart[None], 3, axis=0), np.repeat(apart[:, None], 3, axis=1)):
+        independent = bootstrap_interval(table.ravel())
+        width, narrow = np.diff(crossed(table))[0], np.diff(independent)[0]
+        assert width > 1.4 * narrow
+        np.testing.assert_allclose(width, np.diff(bootstrap_interval(apart))[0], rtol=0.05)
+
+
+def test_combinations_may_be_missing_from_a_crossed_interval():
+    low, high = bootstrap_crossed_interval(np.array([0.2, 0.4, 0.9]), [0, 0, 1], ["a", "b", "a"])
+    assert 0.2 <= low < 0.5 < high <= 0.9
+
+
+def test_crossed_intervals_cover_the_true_mean_where_independent_ones_do_not():
+    rng, hits, narrow_hits = np.random.default_rng(5), 0, 0
+    for index in range(30):
+        table = rng.normal(size=(8, 1)) + rng.normal(size=(1, 8)) + 0.1 * rng.normal(size=(8, 8))
+        low, high = crossed(table, seed=index)
+        hits += low < 0.0 < high
+        low, high = bootstrap_interval(table.ravel(), seed=index)
+        narrow_hits += low < 0.0 < high
+    assert hits >= 25 > narrow_hits
+
+
+@pytest.mark.parametrize(("shares", "episodes"), [([1.2], 40), ([0.5], 0), ([float("nan")], 40)])
 def test_impossible_shares_are_refused(shares, episodes, refuses):
-    with refuses("shares", "episodes at least 1"):
-        bootstrap_share_interval(np.array(shares), episodes)
+    with refuses("shares must lie in [0, 1]"):
+        crossed(np.array([shares]), episodes=episodes)
 
 
 def test_empty_values_are_refused():
     with pytest.raises(ValueError, match="non-empty"):
         bootstrap_interval(np.zeros((0, 3)))
+    with pytest.raises(ValueError, match="non-empty"):
+        bootstrap_crossed_interval(np.zeros(0), [], [])
 
 
 def test_probe_reads_positions_from_features_that_hold_them_and_not_from_noise():

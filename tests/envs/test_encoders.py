@@ -244,6 +244,19 @@ def test_frozen_encoder_takes_no_gradients_and_evaluates(tiny_encoder) -> None:
     assert not any(parameter.requires_grad for parameter in module.parameters())
 
 
+def test_a_module_that_is_wrapped_can_be_trained_on(tiny_encoder) -> None:
+    frozen = FrozenEncoder(tiny_encoder.requires_grad_(True).train())
+    assert tiny_encoder.training and all(weight.requires_grad for weight in tiny_encoder.parameters())
+    assert not frozen.module.training and not any(
+        weight.requires_grad for weight in frozen.module.parameters()
+    )
+
+
+def test_a_module_that_is_no_encoder_is_refused_in_words(refuses) -> None:
+    with refuses("an encoder is an Encoder, a folder or a name; got the module Linear"):
+        FrozenEncoder(torch.nn.Linear(2, 2))  # type: ignore[arg-type]
+
+
 def test_frozen_encoders_space_holds_its_features(tiny_encoder) -> None:
     frozen = FrozenEncoder(tiny_encoder)
     assert frozen.space == spaces.Box(-1.0, 1.0, (8,), np.float32)

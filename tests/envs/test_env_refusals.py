@@ -76,6 +76,14 @@ def test_impossible_settings_are_refused(case: str, refuses) -> None:
         PointMassEnv(**kwargs)
 
 
+def test_a_context_that_nothing_shows_cannot_be_made_visible(refuses) -> None:
+    for make in (gym.make, gym.make_vec):
+        with refuses("context_visible=True", "context='observed'"):
+            make("LatentCtx-Cheetah-v0", observation="pixels", context_visible=True)
+        with refuses("say goal_visible instead"):
+            make(ID, observation="pixels", context_visible=True)
+
+
 def test_unknown_setting_is_refused_by_name(refuses) -> None:
     with refuses("imagesize", error=TypeError):
         PointMassEnv(imagesize=84)

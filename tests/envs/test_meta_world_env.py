@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from latentctx_envs.meta_world import make_sawyer
 from latentctx_envs.meta_world.context import MetaWorldContext
 from latentctx_envs.meta_world.env import authors_window
+from latentctx_envs.meta_world.scripted import success_state
 from latentctx_envs.meta_world.splits import TASK_SETS, TASKS, TWICE
 from latentctx_envs.rendering import Renderer
 
@@ -148,10 +149,48 @@ def test_a_restored_state_goes_on_to_the_bit(task: str) -> None:
         for _ in range(10):
             env.step(action)
         state = base.physics_state()
-        expected = [env.step(action)[0] for _ in range(5)]
-        env.reset(seed=8, options={"context": info["context"], "physics_state": state})
+        expected = [env.step(action)[:2] for _ in range(5)]
+        options = {"context": info["context"], "physics_state": state}
+        env.reset(seed=8, options=options)
         found = [env.step(action)[0] for _ in range(5)]
-    np.testing.assert_array_equal(found, expected)
+        env.reset(seed=2, options=options)  # rewards look back at where the hand began
+        rewards = [env.step(action)[1] for _ in range(5)]
+    np.testing.assert_array_equal(found, [shown for shown, _ in expected])
+    assert rewards == [reward for _, reward in expected]
+
+
+@pytest.mark.parametrize("task", ["reach-v3", "plate-slide-v3"])
+def test_a_restored_state_that_is_done_says_so(task: str) -> None:
+    with gym.make("LatentCtx-MetaWorld-v0", task=task) as env:
+        context, state = None, None
+        while state is None:
+            context = env.reset()[1]["context"]
+            state = success_state(MetaWorldContext.coerce(context))
+        _, info = env.reset(seed=1, options={"context": context, "physics_state": state})
+        assert info["success"] and info["is_success"]
+        assert not env.reset(seed=1, options={"context": context})[1]["success"]
+
+
+def test_the_authors_camera_is_the_same_by_name_and_by_index() -> None:
+    pictures = []
+    for camera in ("corner2", 2):
+        for world in ("LatentCtx-MetaWorld-v0", "LatentCtx-MetaWorldGoal-v0"):
+            settings = {
+                "task": "push-v3",
+                "observation": "pixels",
+                "image_size": 40,
+                "render_profile": "turbo",
+            }
+            with gym.make(world, camera=camera, **settings) as env:
+                seen = env.reset(seed=0)[0]
+                pictures.append(seen["observation"] if isinstance(seen, dict) else seen)
+    np.testing.assert_array_equal(pictures[0], pictures[2])
+    np.testing.assert_array_equal(pictures[1], pictures[3])
+
+
+def test_a_camera_that_is_not_there_is_refused_wherever_it_is_to_stand(refuses: Any) -> None:
+    with refuses("camera"):
+        gym.make("LatentCtx-MetaWorld-v0", task="push-v3", camera="nowhere", camera_position=(0.0, 0.0, 1.0))
 
 
 def test_a_pickled_environment_goes_on_alike_in_another_task() -> None:

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from latentctx_datasets.demonstrators import PointMassExpert
 from latentctx_envs.rollout import Step, rollout
 
 ID = "LatentCtx-PointMass-v0"
@@ -123,3 +124,48 @@ def test_active_steps_of_a_vector_equal_single_episodes(vector: list[Step]) -> N
             env.reset(seed=8 + index, options={"context": CENTRE})
             for step in vector:
                 assert np.array_equal(env.step(step.action[index])[0], step.next_observation[index])
+
+
+class Expert(PointMassExpert):
+    """The demonstrator, who looks at the states in a dict."""
+
+    def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
+        return super().__call__(observation["state"] if isinstance(observation, dict) else observation, info)
+
+
+@pytest.mark.parametrize("kinds", ["state", ("state", "position")])
+def test_environments_that_begin_anew_within_a_step_give_the_same_episodes(kinds: Any) -> None:
+    def played(mode: str) -> list[Step]:
+        env = gym.make_vec(
+            ID,
+            num_envs=4,
+            terminate_on_success=True,
+            max_episode_steps=60,
+            autoreset_mode=mode,
+            observation=kinds,
+        )
+        steps = list(rollout(env, Expert(), [{"seed": 3}]))
+        env.close()
+        return steps
+
+    one, other = played("NextStep"), played("SameStep")
+    assert len(one) == len(other) and np.any([step.next_info["success"] & step.active for step in one])
+    for step, same in zip(one, other, strict=True):
+        np.testing.assert_array_equal(step.active, same.active)
+        for index in np.flatnonzero(step.active):
+            for key in ("success", "is_success"):
+                assert step.next_info[key][index] == same.next_info[key][index]
+            np.testing.assert_array_equal(
+                step.next_info["context"]["goal"][index], same.next_info["context"]["goal"][index]
+            )
+            for name in kinds if isinstance(kinds, tuple) else (None,):
+                shown = [
+                    s.next_observation if name is None else s.next_observation[name] for s in (step, same)
+                ]
+                np.testing.assert_array_equal(shown[0][index], shown[1][index])
+
+
+def test_environments_that_do_not_begin_anew_are_refused(refuses: Any) -> None:
+    env = gym.make_vec(ID, num_envs=2, autoreset_mode="Disabled")
+    with refuses("autoreset_mode='NextStep'"):
+        next(iter(rollout(env, Pushes((2, 2)))))

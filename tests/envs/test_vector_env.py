@@ -243,6 +243,31 @@ def test_environments_may_have_time_limits_of_their_own():
     env.close()
 
 
+@pytest.mark.parametrize("vectorization", ["vector_entry_point", "sync"])
+def test_no_limit_and_the_worlds_own_are_said_as_to_single_environments(vectorization):
+    ended = {}
+    for steps in (None, -1):
+        env = gym.make_vec(ID, num_envs=2, vectorization_mode=vectorization, max_episode_steps=steps)
+        env.reset(seed=0)
+        ended[steps] = [bool(env.step(np.zeros((2, 2), np.float32))[3].any()) for _ in range(101)].count(True)
+        env.close()
+    assert ended == {None: 1, -1: 0}
+
+
+def test_a_bad_context_among_good_ones_leaves_all_episodes_as_they_are(native, refuses):
+    native.reset(seed=0)
+    native.step(np.zeros((N, 2), np.float32))
+    before = native.physics_states()
+    with refuses("goal"):
+        native.reset(options={"context": [{"goal": (0.0, 0.0)}] * (N - 1) + [{"goal": (9.0, 0.0)}]})
+    np.testing.assert_array_equal(native.physics_states(), before)
+
+
+def test_rendering_is_refused_in_words(refuses):
+    with refuses("no render()", "vectorization_mode='sync'"):
+        gym.make_vec(ID, num_envs=2, render_mode="rgb_array")
+
+
 @pytest.mark.parametrize("steps", [0, 2.5, (2, 3, 4), (2, 0)])
 def test_impossible_time_limits_are_refused(steps, refuses):
     with refuses("max_episode_steps", "whole number from 1"):

@@ -155,6 +155,11 @@ def test_extractor_refuses_other_spaces_in_words(tiny_encoder, refuses, shape: t
         EncoderExtractor(spaces.Box(0, 255, shape, np.uint8), tiny_encoder)
 
 
+def test_extractor_refuses_an_encoder_that_remembers(refuses) -> None:
+    with refuses("LatentEncoder follows whole episodes, EncoderExtractor takes frames one by one"):
+        EncoderExtractor(gym.spaces.Box(0, 255, (3, 48, 48), np.uint8), "walker-rssm")
+
+
 def test_extractor_does_not_train_the_module_it_was_given(tiny_encoder) -> None:
     before = snapshot(tiny_encoder)
     policy_kwargs = extractor_kwargs(tiny_encoder, freeze=False)

@@ -7,7 +7,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
@@ -49,6 +50,29 @@ def assert_equal(one: Any, other: Any) -> None:
         assert type(one) is type(other)
         np.testing.assert_array_equal(one, other)
         assert getattr(one, "dtype", None) == getattr(other, "dtype", None)
+
+
+@pytest.mark.parametrize("make", [native, sync])
+def test_what_vector_wrappers_say_of_an_episode_stays_with_it(make: Callable[..., Any]) -> None:
+    venv = to_sb3(RecordEpisodeStatistics(make(**SHORT)))
+    venv.seed(0)
+    venv.reset()
+    for _ in range(4):
+        _, _, dones, infos = venv.step(np.zeros((N, 2), np.float32))
+    assert dones.all()
+    for info, reset in zip(infos, venv.reset_infos, strict=True):
+        assert info["episode"]["l"] == 4 and "episode" not in reset
+        assert "context" in info and "context" in reset
+
+
+def test_the_advice_on_autoreset_can_be_followed() -> None:
+    with pytest.raises(ValueError, match="Make it with autoreset_mode='SameStep'"):
+        to_sb3(gym.make_vec(ID, num_envs=2))
+    settings: dict[str, Any] = {"num_envs": 2, "task": "reach-v3"}
+    with pytest.raises(ValueError, match="vector_kwargs="):
+        to_sb3(gym.make_vec("LatentCtx-MetaWorld-v0", **settings))
+    same = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    assert to_sb3(gym.make_vec("LatentCtx-MetaWorld-v0", vector_kwargs=same, **settings)).num_envs == 2
 
 
 @pytest.mark.parametrize("kwargs", [SHORT, PIXELS, DICT], ids=["state", "pixels", "dict"])
