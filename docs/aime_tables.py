@@ -63,6 +63,14 @@ PAPER: dict[str, dict[tuple[str, str], tuple[float, ...]]] = {
 }  # fmt: skip
 
 
+IMITATIONS = {  # file -> updates of phase 2, windows of each, how the rate goes
+    "long.csv": ("5,000", "16", "falls to 0"),
+    "imitation_10000.csv": ("10,000", "16", "falls to 0"),
+    "imitation_20000_constant.csv": ("20,000", "16", "stays"),
+    "imitation_30000.csv": ("30,000", "16", "falls to 0"),
+}
+
+
 def paper_share(body: str, known: str, task: str, method: str, observed: str) -> float | None:
     """The paper's number of a cell, or None where it has none."""
     found = PAPER[body].get((known, task))
@@ -96,6 +104,30 @@ def aime_table(body: str, file: str, observed: str) -> str:
     counts = f"{setting['episodes']} episodes, {seeds_of(rows)}, {settings}"
     labels = ("BC, true actions" if name == "behavior_cloning" else LABELS[name] for name in methods)
     return table(["experience", "shown", *labels], lines, f"{facts}, {counts}; {origin(rows)}")
+
+
+def imitation_table(body: str, known: str, task: str, observed: str) -> str:
+    """What AIME earns after more and more updates of phase 2 on one world model.
+
+    Args:
+        body: whose results.
+        known: the experience.
+        task: what is shown.
+        observed: the setting.
+    """
+    lines, shown = [], []
+    for file, length in IMITATIONS.items():
+        rows = matching(read_results([RESULTS / body / file]), set=known, task=task, observed=observed)
+        own = matching(rows, method="aime")
+        share, earned, spread, error = (
+            float(np.mean(values_of(own, metric=name)))
+            for name in ("expert_share", "return", "return_std", "action_error")
+        )
+        lines.append([*length, f"{100 * share:.0f}", f"{earned:.0f} +- {spread:.0f}", f"{error:.3f}"])
+        shown += own
+    head = ["updates", "windows an update", "rate", "% of the expert", "return", "error of inferred actions"]
+    note = f"{known}, {task}, {shown[0]['setting']['episodes']} episodes, {seeds_of(shown)}; {origin(shown)}"
+    return table(head, lines, note)
 
 
 def _cell(rows: Rows, body: str, known: str, task: str, method: str, observed: str) -> str:

@@ -178,6 +178,27 @@ def contexts_table(world: str, demos: int) -> str:
     return table(["method", *(f"{count:,} contexts" for count in counts)], lines, note)
 
 
+def n_step_table(world: str, demos: int) -> str:
+    """Inverse dynamics by the distance of the two frames between which it is asked for the actions."""
+    rows = rows_of(world)
+    steps = sorted({row["setting"]["n_step"] for row in matching(rows, method="inverse_dynamics")})
+    lines, shown = [], []
+    for n_step in steps:
+        found = chosen(rows, "success", "inverse_dynamics", demos=demos, n_step=n_step)
+        low, high = interval_of(found, found[0]["setting"]["episodes"])
+        held_out = values_of(
+            chosen(rows, "clone_loss_held_out", "inverse_dynamics", demos=demos, n_step=n_step)
+        )
+        probe = values_of(chosen(rows, "position_unexplained", "inverse_dynamics", n_step=n_step))
+        each = ", ".join(f"{value:.2f}" for value in by_seed(found))
+        numbers = (f"{np.mean(values_of(found)):.2f}", f"[{low:.2f}, {high:.2f}]", each)
+        lines.append([str(n_step), *numbers, f"{np.mean(held_out):.3f}", f"{np.mean(probe):.2g}"])
+        shown += found
+    head = ["steps between the frames", "success", "95 % interval", "each seed"]
+    head += ["loss on held-out demonstrations", "position unexplained"]
+    return table(head, lines, _facts(shown, demos))
+
+
 def visible_table(world: str, demos: int) -> str:
     """Success with the goal hidden and with the goal in the frames."""
     rows = rows_of(world)

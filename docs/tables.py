@@ -231,6 +231,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "bench-world-model": (lambda: bench_table("world_model"), [PERFORMANCE, AIME_PAGE]),
     "study-point-mass": (lambda: study_tables.study_table("point-mass", 2), [STUDY_PAGE]),
     "study-contexts": (lambda: study_tables.contexts_table("point-mass", 2), [STUDY_PAGE]),
+    "study-n-step": (lambda: study_tables.n_step_table("point-mass", 2), [STUDY_PAGE]),
     "study-pick-place": (lambda: study_tables.beside_paper_table("pick-place"), [STUDY_PAGE]),
     "study-pick-place-4000": (
         lambda: study_tables.beside_paper_table("pick-place", "pick-place-4000"),
@@ -247,7 +248,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "aime-walker-mdp": (lambda: aime_tables.aime_table("walker", "long.csv", "state"), [AIME_PAGE]),
     "aime-walker-long": (lambda: aime_tables.aime_table("walker", "long.csv", "position"), [AIME_PAGE]),
     "aime-walker-longer": (
-        lambda: aime_tables.aime_table("walker", "longer_imitation.csv", "state"),
+        lambda: aime_tables.imitation_table("walker", "run-replay", "run", "state"),
         [AIME_PAGE],
     ),
     "bench-planning": (lambda: bench_table("planning"), [PVDR_PAGE]),

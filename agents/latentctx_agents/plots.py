@@ -40,8 +40,8 @@ COLOURS = {
 }
 METRICS = {
     "action_error": "mean squared error of inferred actions",
-    "evidence": "bound of the demonstrations, inferred actions [nats a window]",
-    "true_evidence": "bound of the demonstrations, true actions [nats a window]",
+    "evidence": "weighted bound of the demonstrations, inferred actions [a window]",
+    "true_evidence": "weighted bound of the demonstrations, true actions [a window]",
     "expert_share": "share of the expert's return",
     "clone_loss": "cloning loss",
     "clone_loss_held_out": "cloning loss on held-out demonstrations",

@@ -193,9 +193,9 @@ def loss_of(
 
 
 def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16) -> float:
-    """The bound of the demonstrations under the actions that were taken, which imitation is not told [nats a window].
+    """The bound of the demonstrations under the actions that were taken, which imitation is not told [a window].
 
-    What the bound under inferred actions rises towards, as far as these can be inferred (the paper's diagnostic).
+    Weighted as in training (`WorldModelConfig.reweight`): nats only where the model weights nothing. What the bound under inferred actions rises towards, as far as these can be inferred (the paper's diagnostic).
 
     Args:
         config: of the imitation.

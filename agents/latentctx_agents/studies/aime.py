@@ -126,8 +126,8 @@ def run_cell(config: AimeStudyConfig, arm: AimeArm, task: str, demos: int, folde
     """Imitate a task and evaluate the policy, or read the result if it is there.
 
     Returns:
-        {"returns": of each episode, "expert": mean return of the expert without noise, in as many episodes as are shown,
-        "metrics": of the training's end}.
+        {"returns": of each episode, "expert": mean return of the expert without noise, over all its episodes, "metrics": of
+        the training's end}.
     """
     name = f"{arm.method}-{arm.set or 'none'}-{task}-{arm.observed}-{demos}demos-seed{arm.seed}"
     place = folder / "cells" / name
@@ -142,7 +142,7 @@ def run_cell(config: AimeStudyConfig, arm: AimeArm, task: str, demos: int, folde
         **view_of(arm.observed, config.world_model.model.image_size),
     )
     store = open_episodes(measure_of(config, task), arm.observed, config.world_model.model.image_size)
-    expert = np.add.reduceat(np.asarray(store.rewards, np.float64), store.starts)[:demos].mean()
+    expert = np.add.reduceat(np.asarray(store.rewards, np.float64), store.starts).mean()
     result = {"returns": returns.tolist(), "expert": float(expert), "metrics": metrics}
     place.mkdir(parents=True, exist_ok=True)
     with replacing(file) as fresh:

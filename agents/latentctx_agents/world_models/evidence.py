@@ -12,7 +12,7 @@ from latentctx_envs.encoders.latent.rssm import Filtered, filter_states
 
 
 class Evidence(NamedTuple):
-    """The two terms of the bound, step by step, time-major (T, b), in nats; weighted if the model says so."""
+    """The two terms of the bound, step by step, time-major (T, b), in nats; weighted, and no nats, if the model says so."""
 
     reconstruction: Tensor  # log p(o_t | s_t)
     divergence: Tensor  # KL of posterior and prior
@@ -29,7 +29,7 @@ def reconstruct(
     """Log-likelihood of each step (T, b), and the weight (T, b) that belongs to its divergence.
 
     "dimension" weights the log-likelihood of each dimension by its own standard deviation, without gradient: beta-NLL
-    with beta 1/2 on the variance (arXiv 2203.09168). "sensor" takes the mean over a sensor's dimensions instead.
+    with beta 1/2 on the variance (arXiv 2203.09168).
     """
     decoded = model.decode(filtered.states.features)
     targets = model.targets(observations)
@@ -42,8 +42,6 @@ def reconstruct(
             weights.append(torch.ones_like(likelihood[..., :1]))
             continue
         weight = distribution.std.detach()
-        if reweight == "sensor":
-            weight = weight.mean(dim=-1, keepdim=True)
         total = total + (likelihood * weight if reweight != "none" else likelihood).sum(dim=-1)
         weights.append(weight)
     return total, torch.cat(weights, dim=-1).mean(dim=-1)

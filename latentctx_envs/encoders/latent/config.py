@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Reweight = Literal["none", "dimension", "sensor"]
+Reweight = Literal["none", "dimension"]
 
 
 @dataclass(frozen=True, kw_only=True)
