@@ -317,6 +317,16 @@ def test_the_baseline_that_goes_straight_sees_the_way_and_does_it(video_model):
     assert {"success", "distance_left", "metric"} <= curve[-1][1].keys()
 
 
+def test_runs_of_different_seeds_share_no_episode():
+    starts = []
+    for seed in (0, 1):
+        config = dataclasses.replace(SHORT, seed=seed, envs=3)
+        venv = make_envs(config, config.first_seed)
+        starts += list(venv.reset()["observation"].reshape(3, -1))
+        venv.close()
+    assert len({start.tobytes() for start in starts}) == 6
+
+
 def test_longer_decisions_make_shorter_episodes_of_the_same_world():
     short, long = (make_envs(dataclasses.replace(SHORT, stride=stride), 0) for stride in (1, 3))
     action = np.array([[1.0, 0.2, 0.5, 0.0]], np.float32)

@@ -74,7 +74,7 @@ class GoalPpo:
     def run(self) -> Iterator[tuple[int, Metrics]]:
         """Train; yield (decisions so far, metrics) before the first, every `evaluate_every` and after the last."""
         config = self.config
-        venv = make_envs(config, config.seed)
+        venv = make_envs(config, config.first_seed)
         films = random_episodes(venv, config.random_episodes, self._rng)
         adapt_tokenizer(self._tokenizer, films.pictures(), config, self._rng)
         env = TokenGoalVecEnv(venv, self._tokenizer)

@@ -45,7 +45,7 @@ class Online:
         self._dynamics = Stepper(
             [model.dynamics], learning_rate=config.learning_rate[1], weight_decay=0.01, clip=1.0
         )
-        self._venv = make_envs(config, config.seed)
+        self._venv = make_envs(config, config.first_seed)
 
     def run(self) -> Iterator[tuple[int, Metrics]]:
         """Adapt; yield (decisions so far, metrics) before the first, every `evaluate_every` and after the last."""
@@ -189,7 +189,7 @@ def make_agent(
         gae_lambda=0.95,
         ent_coef=0.0,  # the spread is set
         policy_kwargs={"actor_inputs": inputs, "trunk": trunk},
-        seed=config.seed,
+        seed=config.first_seed,  # Stable-Baselines3 seeds the worlds with it, too
         device="cpu",
     )
 

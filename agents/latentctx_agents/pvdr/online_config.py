@@ -10,6 +10,8 @@ from latentctx_agents.pvdr.planning_env import RewardConfig
 from latentctx_agents.pvdr.reading import Reads
 from latentctx_envs.rendering import RenderProfile
 
+SEEDS_APART = 10_000  # between the environments of two runs with neighbouring seeds
+
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineConfig:
@@ -73,3 +75,8 @@ class OnlineConfig:
                 raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
         if min(self.spread) <= 0.0:
             raise ValueError(f"spread must be above 0; got {self.spread}.")
+
+    @property
+    def first_seed(self) -> int:
+        """Seed of the first environment; each further one has the next. No environment of two runs has the same."""
+        return SEEDS_APART * self.seed

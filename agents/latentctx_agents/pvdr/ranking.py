@@ -49,7 +49,7 @@ def rank(model: VideoModel, config: OnlineConfig, held_out: int = 20) -> dict[st
     _check_world(config)
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    venv = make_envs(config, config.seed)
+    venv = make_envs(config, config.first_seed)
     films = random_episodes(venv, config.random_episodes + held_out, rng)
     venv.close()
     spans = slice(config.random_episodes), slice(config.random_episodes, None)
@@ -105,7 +105,7 @@ def rows_of(
 
 def _check_world(config: OnlineConfig) -> None:
     """Refuse a world that does not tell how far its goal is, before anything is played."""
-    venv = make_envs(dataclasses.replace(config, envs=1), config.seed)
+    venv = make_envs(dataclasses.replace(config, envs=1), config.first_seed)
     venv.reset()
     told = not np.isnan(goal_distances(venv)).any()
     venv.close()

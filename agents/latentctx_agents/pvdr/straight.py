@@ -78,7 +78,7 @@ class Straight:
     def run(self) -> Iterator[tuple[int, Metrics]]:
         """Train; yield (decisions so far, metrics) before the first, every `evaluate_every` and after the last."""
         config = self.config
-        venv = make_envs(config, config.seed)
+        venv = make_envs(config, config.first_seed)
         films = random_episodes(venv, config.random_episodes, self._rng)
         adapt_tokenizer(self._model.tokenizer, films.pictures(), config, self._rng)
         metric = ActionMetric(self._model.tokenizer, films.actions.shape[-1])
