@@ -1,19 +1,19 @@
 """Dataset cards: who made what, how, how many, how well, with which hash."""
 
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from latentctx_datasets import library
 from latentctx_datasets.recipes import Recipe
-from latentctx_datasets.writing import PINNED
 
 
 def write_card(recipe: Recipe, directory: Path) -> Path:
     """Write the dataset's card `<directory>/<id with dashes>.md` from what the dataset holds; its path."""
     facts = library.info(recipe.id)
-    returns = [np.sum(episode.rewards) for episode in library.load(recipe.id).iterate_episodes()]
+    dataset = library.load(recipe.id)
+    returns = [np.sum(episode.rewards) for episode in dataset.iterate_episodes()]
+    requirements = dataset.storage.metadata["requirements"]
     settings = "".join(f", `{name}={value!r}`" for name, value in recipe.env_kwargs.items())
     players = ", ".join(f"`{name}`" for name in recipe.demonstrators)
     path = directory / f"{recipe.id.replace('/', '-')}.md"
@@ -31,7 +31,7 @@ def write_card(recipe: Recipe, directory: Path) -> Path:
 | success | {facts["success_rate"]:.3f} of the episodes; failures are kept and flagged |
 | size | {facts["megabytes"]} MB |
 | content hash | `{facts["content_hash"]}` |
-| made with | {", ".join(f"{name} {version(name)}" for name in PINNED)} |
+| made with | {", ".join(item.replace("==", " ") for item in requirements)} |
 | command | `latentctx data build {recipe.id}` |
 """
     )

@@ -110,6 +110,18 @@ def test_an_unknown_command_names_the_known_ones(capsys):
 
 
 @pytest.mark.parametrize(
+    "words", [["data", "view", SMALL, "--out"], ["videos", "build", "push", "--clips", "1", "--path"]]
+)
+def test_a_file_in_the_place_of_a_folder_is_told(words, tmp_path, capsys):
+    (tmp_path / "file").write_text("keep")
+    with pytest.raises(SystemExit) as stop:
+        main([*words, str(tmp_path / "file")])
+    assert stop.value.code == 1
+    assert f"{tmp_path / 'file'} is a file where a folder is wanted" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "keep"
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["data", "build", "latentctx/point-mass/expert-v0"], "starts anew"),

@@ -33,6 +33,16 @@ def tiny(tiny_pretrain):
     )
 
 
+@pytest.mark.parametrize(
+    ("preset", "demos", "contexts"),
+    [("point-mass", 2, 1000), ("pick-place-paper", 5, 1000), ("ml45", 10, 1000), ("ml45-paper", 10, 10_000)],
+)
+def test_a_preset_runs_the_papers_usual_cells(preset, demos, contexts):
+    grid = study.usual_grid(preset)
+    assert (grid.demos, grid.contexts) == ((demos,), (contexts,))
+    assert all(world.usual in world.demos for world in study.WORLDS.values())
+
+
 def test_what_makes_no_difference_to_a_method_is_run_once():
     grid = Grid(contexts=(10, 100), n_step=(1, 2), goal_visible=(False, True), seeds=(0,))
     arms = grid.arms()

@@ -116,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("LATENTCTX_DEBUG"):
             raise
         message = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, (FileExistsError, NotADirectoryError)) and error.filename is not None:
+            message = f"{error.filename} is a file where a folder is wanted: choose another place."
         print(f"latentctx {words[0]}: {message}", file=sys.stderr)
         sys.exit(1)
 

@@ -118,7 +118,7 @@ def inverse_dynamics(words: list[str]) -> None:
     from latentctx_agents.estimates import read_sections
     from latentctx_agents.plots import label_of
     from latentctx_agents.studies.inverse_dynamics import run_study
-    from latentctx_agents.studies.inverse_dynamics_grid import PRESETS, Grid, StudyConfig
+    from latentctx_agents.studies.inverse_dynamics_grid import PRESETS, Grid, StudyConfig, usual_grid
 
     @dataclass(frozen=True, kw_only=True)
     class InverseDynamics:
@@ -130,7 +130,10 @@ def inverse_dynamics(words: list[str]) -> None:
         workers: int | None = None  # processes; by default one a core
 
     arguments = tyro.extras.overridable_config_cli(
-        {name: (text, InverseDynamics(config=preset)) for name, (text, preset) in PRESETS.items()},
+        {
+            name: (text, InverseDynamics(grid=usual_grid(name), config=preset))
+            for name, (text, preset) in PRESETS.items()
+        },
         args=words,
         prog="latentctx study inverse-dynamics",
     )

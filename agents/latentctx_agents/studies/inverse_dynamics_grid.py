@@ -25,6 +25,7 @@ class World:
     pretrain: tuple[tuple[int, str], ...]  # (contexts, dataset), the smaller ones first
     finetune: str
     demos: tuple[int, ...]  # the paper's S, M, L and XL
+    usual: int  # which of these the paper takes where it varies something else
 
 
 def _meta_world(name: str, *sizes: int) -> World:
@@ -36,6 +37,7 @@ def _meta_world(name: str, *sizes: int) -> World:
         ),
         finetune=f"latentctx/{name}/finetune-v0",
         demos=(2, 5, 10, 20),
+        usual=5 if name == "pick-place" else 10,
     )
 
 
@@ -44,6 +46,7 @@ WORLDS: dict[str, World] = {
         pretrain=((1000, "latentctx/point-mass/expert-v0"),),
         finetune="latentctx/point-mass/finetune-v0",
         demos=(1, 2, 5, 10),
+        usual=2,
     ),
     "pick-place": _meta_world("pick-place", 10, 100, 1000),
     "door": _meta_world("door", 10, 100, 1000),
@@ -241,3 +244,15 @@ PRESETS: dict[str, tuple[str, StudyConfig]] = {
     "ml45-paper": (_PAPER, _paper("ml45", 120, 200_000)),
     "r3m-paper": (_PAPER, _paper("r3m", 120, 200_000)),
 }
+
+
+def usual_grid(preset: str) -> Grid:
+    """The cells of a preset unless others are asked for: the paper's usual number of demonstrations, and of contexts.
+
+    Presets for a laptop pretrain on a thousand contexts at most.
+    """
+    config = PRESETS[preset][1]
+    world = WORLDS[config.world]
+    largest, _ = world.pretrain[-1]
+    contexts = largest if preset.endswith("-paper") else min(largest, config.pretrain.contexts)
+    return Grid(demos=(world.usual,), contexts=(contexts,))

@@ -66,7 +66,7 @@ def build(folder: Path, plan: dict[str, Any], *, workers: int | None = None) -> 
         RuntimeError: a worker failed.
         ValueError: workers is below 1.
     """
-    plan = json.loads(json.dumps(plan))
+    plan, folder = json.loads(json.dumps(plan)), folder.absolute()  # "." has no name
     with locked(folder):
         if (folder / INDEX).is_file():
             index = read_index(folder)
