@@ -15,12 +15,12 @@ class EncodeObservation(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     With a string (directory, zoo name, hub id) the wrapped environment's spec serialises and rebuilds; a module works
     too, but then `spec.to_json()` refuses. An encoder that filters (a world model's) begins anew with each episode and is
-    told the actions.
+    told the actions as they come here: wrappers that change them go around this one.
 
     Args:
         env: an environment whose observation is uint8 pixels, or a Dict with "pixels" (or of a goal environment,
             whose "observation" is encoded); for a filter of vectors the vector that it takes, in a Dict by its name.
-        encoder: the encoder or its name.
+        encoder: the encoder, of which a copy is taken, or its name.
         device: torch device.
 
     Raises:
