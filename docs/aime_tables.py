@@ -65,9 +65,10 @@ PAPER: dict[str, dict[tuple[str, str], tuple[float, ...]]] = {
 
 IMITATIONS = {  # file -> updates of phase 2, windows of each, how the rate goes
     "long.csv": ("5,000", "16", "falls to 0"),
-    "imitation_10000.csv": ("10,000", "16", "falls to 0"),
-    "imitation_20000_constant.csv": ("20,000", "16", "stays"),
-    "imitation_30000.csv": ("30,000", "16", "falls to 0"),
+    "10k.csv": ("10,000", "16", "falls to 0"),
+    "8k-48.csv": ("8,000", "48", "falls to 0"),
+    "20k-constant.csv": ("20,000", "16", "stays"),
+    "30k.csv": ("30,000", "16", "falls to 0"),
 }
 
 

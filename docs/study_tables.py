@@ -23,6 +23,14 @@ PAPER_CONTEXTS: dict[str, dict[str, dict[int, float]]] = {
     },
 }
 
+# The same with the finetuning task among those that are pretrained on
+PAPER_IN_DISTRIBUTION: dict[str, dict[str, dict[int, float]]] = {
+    "door": {
+        "inverse_dynamics": {2: 0.18, 5: 0.68, 10: 0.74},
+        "behavior_cloning": {2: 0.24, 5: 0.52, 10: 0.59},
+    },
+}
+
 # The paper's success, digitised from its figures, with its largest pretraining set: world -> demonstrations -> method
 PAPER: dict[str, dict[int, dict[str, float]]] = {
     "point-mass": {
@@ -159,6 +167,32 @@ def beside_paper_table(world: str, folder: str | None = None) -> str:
     facts = f"{shown[0]['setting']['episodes']} episodes a goal, 5 goals; {origin(shown)}"
     note = f"Mean success (the paper's) by the number of demonstrations, {facts}"
     return table(["method", *map(str, counts), "seeds"], lines, note)
+
+
+def in_distribution_table(world: str, dataset: str) -> str:
+    """Success by the number of demonstrations where the finetuning task is pretrained on, the paper's in brackets."""
+    rows = rows_of(world)
+    counts = _demos_in(rows)
+    lines, shown = [], []
+    for method, label in LABELS.items():
+        for n_step in (1, 5):
+            cells, own = [], []
+            for count in counts:
+                setting = {"demos": count, "n_step": n_step, "pretrain_dataset": dataset}
+                found = chosen(rows, "success", method, **setting)
+                paper = PAPER_IN_DISTRIBUTION[world].get(method, {}).get(count) if n_step == 1 else None
+                mean = f"{np.mean(values_of(found)):.2f}" if found else ""
+                cells.append(mean if paper is None else f"{mean} ({paper:.2f})")
+                own += found
+            if own and method != "expert" and (n_step == 1 or method in OBJECTIVES):
+                apart = f", frames {n_step} steps apart" if n_step > 1 else ""
+                lines.append([label + apart, *cells])
+                shown += own
+    facts = f"{shown[0]['setting']['episodes']} episodes a task, 5 draws of demonstrations, {seeds_of(shown)}"
+    head = ["method", *map(str, counts)]
+    return table(
+        head, lines, f"Mean success (the paper's) by the number of demonstrations, {facts}; {origin(shown)}"
+    )
 
 
 def contexts_table(world: str, demos: int) -> str:

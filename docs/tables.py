@@ -237,6 +237,10 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
         lambda: study_tables.beside_paper_table("pick-place", "pick-place-4000"),
         [STUDY_PAGE],
     ),
+    "study-door": (
+        lambda: study_tables.in_distribution_table("door", "latentctx/door/expert-all-v0"),
+        [STUDY_PAGE],
+    ),
     "study-demos": (lambda: study_tables.demos_table("point-mass"), [STUDY_PAGE]),
     "study-visible": (lambda: study_tables.visible_table("point-mass", 2), [STUDY_PAGE]),
     "study-features": (lambda: study_tables.features_table("point-mass"), [STUDY_PAGE]),

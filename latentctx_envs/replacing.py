@@ -21,9 +21,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path, *, own: Collection[str], what: str) -> Iterator[Path]:
-    """A new folder beside `path` to write to, which takes its place in one move when the block is through.
+    """A new folder beside `path` to write to, which takes its place when the block is through.
 
-    An error in the block leaves `path` as it was.
+    The old folder goes just before the new one is moved, which no system does in one step: a process that is killed in
+    between leaves the new one as `<path>.partial`. An error in the block leaves `path` as it was.
 
     Args:
         path: the folder.

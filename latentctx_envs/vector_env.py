@@ -30,7 +30,8 @@ class VectorSettings:
     """
 
     num_envs: int = 1  # N
-    # steps after which an episode is truncated: one number for all, or N of them; -1 for never
+    # steps after which an episode is truncated: one number for all, or N of them; None for never (`taken_from` reads
+    # the arguments of `gym.make_vec`, where None is the world's own and -1 is never)
     max_episode_steps: int | Sequence[int] | None = None
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP  # "NextStep", "SameStep" or "Disabled"
     # threads that step the physics; None: one a core where that pays (walker), else one
@@ -87,7 +88,7 @@ class VectorSettings:
         }
         steps = own.get("max_episode_steps")
         own["max_episode_steps"] = max_episode_steps if steps is None else steps
-        if isinstance(steps, int) and steps == -1:
+        if isinstance(steps, (int, np.integer)) and steps == -1:
             own["max_episode_steps"] = None
         return cls(**own), rest
 

@@ -230,6 +230,8 @@ def _estimate(metric: str, varying: Sequence[str], rows: Sequence[Mapping[str, A
 
 def _interval(metric: str, rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Over goals and seeds and, for shares of a known number of episodes, over these; nan for a single number."""
+    if all(row["method"] == EXPERT for row in rows):  # learns nothing: every seed plays the same episodes
+        rows = [row for row in rows if row["seed"] == rows[0]["seed"]]
     values = np.array([row["value"] for row in rows])
     episodes = {row["setting"].get("episodes") for row in rows}
     (count,) = episodes if len(episodes) == 1 else (None,)

@@ -61,7 +61,7 @@ def open_features(
 
     Args:
         store: the pixel store.
-        encoder: the encoder (a module is frozen), a directory, a zoo name or a hub id.
+        encoder: the encoder (of a module a copy is taken), a directory, a zoo name or a hub id.
         episodes: only the first so many episodes; by default all.
         crops: k, random shifts of each frame; 0 for the frames as they are.
         pad: largest shift of the crops [pixels].

@@ -99,9 +99,10 @@ def _reserve(path: Path, kind: Kind) -> None:
         try:
             os.posix_fallocate(file.fileno(), 0, status.st_size)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise _no_room(path.parent, kind, status.st_size - 512 * status.st_blocks) from None
+            free = shutil.disk_usage(path.parent).free
+            raise _no_room(path.parent, kind, status.st_size - 512 * status.st_blocks - free) from None
 
 
 def _no_room(directory: Path, kind: Kind, missing: int) -> DatasetError:

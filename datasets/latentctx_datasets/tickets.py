@@ -41,8 +41,10 @@ def done_by_workers(module: str, folder: Path, numbers: Sequence[int], count: in
         tickets, tickets_in = os.pipe()
         done, done_in = os.pipe()
         mine.callback(os.close, done)
-        workers = [_start(module, folder, tickets, done_in) for _ in range(count)]
+        workers: list[subprocess.Popen[bytes]] = []
         mine.callback(_end, workers)
+        for _ in range(count):
+            workers.append(_start(module, folder, tickets, done_in))
         os.close(tickets)
         os.close(done_in)
         _write(tickets_in, numbers)

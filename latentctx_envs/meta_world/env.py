@@ -160,7 +160,8 @@ class MetaWorldEnv(LatentContextEnv):
         if task not in self._engines:
             engine = self._engines[task] = make_sawyer(task)
             cameras = [engine.model.camera(index).name for index in range(engine.model.ncam)]
-            if self._camera_position is not None and self.settings.camera in cameras:
+            known = self.settings.camera in (*cameras, *range(len(cameras)))  # the renderer refuses others
+            if self._camera_position is not None and known:
                 engine.model.camera(self.settings.camera).pos = self._camera_position
         return self._engines[task]
 

@@ -151,7 +151,7 @@ def test_random_networks_of_another_number_of_contexts_are_other_rows(tiny):
         return row.setting["pretrain"]
 
     usual = tiny.pretrain.contexts
-    assert contexts(usual) == 0 and contexts(usual + 1) == usual + 1
+    assert contexts(usual) == contexts(1000) == 0 and contexts(usual + 1) == usual + 1
 
 
 @pytest.mark.parametrize("world", study.WORLDS)

@@ -22,7 +22,7 @@ from latentctx_agents.pvdr.ranking import rank, rows_of
 from latentctx_agents.pvdr.reading import reading_of
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.straight import Straight, WayVecEnv
-from latentctx_agents.pvdr.worlds import make_envs, world_of
+from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, world_of
 from latentctx_agents.results import read_results
 from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
 from latentctx_datasets.videos import open_clips
@@ -325,6 +325,9 @@ def test_runs_of_different_seeds_share_no_episode():
         starts += list(venv.reset()["observation"].reshape(3, -1))
         venv.close()
     assert len({start.tobytes() for start in starts}) == 6
+    for seed in range(1000):
+        first = dataclasses.replace(SHORT, seed=seed).first_seed
+        assert abs(first - EVALUATION_SEED) > 100  # none meets the goals that it is judged by
 
 
 def test_longer_decisions_make_shorter_episodes_of_the_same_world():

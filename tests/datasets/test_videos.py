@@ -62,6 +62,15 @@ def test_another_export_and_foreign_folders_are_refused(
         Videos(tmp_path / "videos")[1]
 
 
+def test_the_folder_may_be_the_one_where_one_is(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert write_videos(tiny, Path("."), view=VIEW, episodes=1) == 1
+    assert len(Videos(tmp_path / "here")) == 1
+
+
 def test_a_damaged_video_is_named(tiny: str, tmp_path: Path, refuses: Callable[..., Any]) -> None:
     write_videos(tiny, tmp_path / "videos", view=VIEW, episodes=1)
     file = tmp_path / "videos" / "000000.npz"

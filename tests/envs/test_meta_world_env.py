@@ -188,6 +188,18 @@ def test_the_authors_camera_is_the_same_by_name_and_by_index() -> None:
     np.testing.assert_array_equal(pictures[1], pictures[3])
 
 
+def test_a_camera_stands_elsewhere_by_name_and_by_index() -> None:
+    pictures = []
+    for camera, position in (("corner", (0.3, 0.3, 1.0)), (1, (0.3, 0.3, 1.0)), (1, None)):
+        shown = {"observation": "pixels", "image_size": 24, "render_profile": "turbo"}
+        with gym.make(
+            "LatentCtx-MetaWorld-v0", task="push-v3", camera=camera, camera_position=position, **shown
+        ) as env:
+            pictures.append(env.reset(seed=0)[0])
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[1], pictures[2])
+
+
 def test_a_camera_that_is_not_there_is_refused_wherever_it_is_to_stand(refuses: Any) -> None:
     with refuses("camera"):
         gym.make("LatentCtx-MetaWorld-v0", task="push-v3", camera="nowhere", camera_position=(0.0, 0.0, 1.0))

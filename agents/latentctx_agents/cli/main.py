@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from latentctx_agents.cli import (
     data_commands,
@@ -79,17 +80,8 @@ COMMANDS: dict[str, tuple[Command, str]] = {
 
 
 RESUMED: set[str | tuple[str, ...]] = {
-    *(
-        "demo",
-        "pretrain",
-        "world-model",
-        "imitate",
-        "aime-online",
-        "dreamer",
-        "videos",
-        "pvdr",
-        "demonstrator",
-    ),
+    *("demo", "pretrain", "world-model", "imitate", "aime-online", "dreamer"),
+    *(("videos", "build"), ("pvdr", "pretrain"), ("demonstrator", "train")),
     *(("study", name) for name in ("render-profiles", "inverse-dynamics", "aime", "pvdr")),
     ("data", "export-videos"),
 }
@@ -117,7 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         message = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, (FileExistsError, NotADirectoryError)) and error.filename is not None:
-            message = f"{error.filename} is a file where a folder is wanted: choose another place."
+            wanted = Path(error.filename)
+            files = [place for place in (wanted, *wanted.parents) if place.is_file()]
+            if files:
+                message = f"{files[0]} is a file where a folder is wanted: choose another place."
         print(f"latentctx {words[0]}: {message}", file=sys.stderr)
         sys.exit(1)
 

@@ -153,7 +153,8 @@ def run_arm(
 
 def _contexts_of(config: StudyConfig, arm: Arm) -> int:
     """How many contexts a row names: random and scratch networks have only their mean image from them."""
-    usual = arm.contexts == config.pretrain.contexts or arm.method not in (RANDOM, SCRATCH)
+    largest, _ = WORLDS[config.world].pretrain[-1]
+    usual = arm.contexts in (config.pretrain.contexts, largest) or arm.method not in (RANDOM, SCRATCH)
     return 0 if usual and arm.method not in OBJECTIVES else arm.contexts
 
 

@@ -107,6 +107,7 @@ def write_videos(
         "states": states,
         "videos": count,
     }
+    folder = folder.absolute()  # "." has no name
     with library.locked(folder):
         _begin(folder, facts)
         left = [number for number in range(count) if not (folder / f"{number:06d}.npz").exists()]
