@@ -1,12 +1,17 @@
 """The figures of a study, drawn with matplotlib's file backend."""
 
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+LABEL_WIDTH, LEGEND_WIDTH = (
+    36,
+    28,
+)  # characters of a line beside a bar and in a legend; longer labels are broken
 LABELS = {  # in the order of tables
     "inverse_dynamics": "inverse dynamics",
     "behavior_cloning": "behaviour cloning",
@@ -169,7 +174,9 @@ def probe_bars(errors: Mapping[str, float], radius: float, path: Path, title: st
 
 def bar_chart(bars: Sequence[Bar], metric: str, *, share: bool, number: Callable[[float], str]) -> bytes:
     """An SVG of horizontal bars with their values; `share` fixes the axis to 0 ... 1."""
-    figure, axes = _figure("", (5.0, 0.8 + 0.28 * len(bars)))
+    labels = [textwrap.fill(bar.label, LABEL_WIDTH) for bar in bars]
+    lines = max(label.count("\n") for label in labels) + 1
+    figure, axes = _figure("", (5.0, 0.8 + (0.15 + 0.13 * lines) * len(bars)))
     lowest, highest = (0.0, 1.0) if share else _reach(bars)
     for place, bar in enumerate(bars):
         axes.barh(place, bar.value, color=bar.colour, height=0.7)
@@ -178,7 +185,7 @@ def bar_chart(bars: Sequence[Bar], metric: str, *, share: bool, number: Callable
             _whisker(axes, place, bar)
         beside = (max(bar.value, bar.high if known else 0.0), place)
         axes.annotate(number(bar.value), beside, (4, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
+    axes.set_yticks(range(len(bars)), labels)
     axes.tick_params(labelsize=8)
     room = 0.12 * (highest - lowest)  # for the numbers beside the bars
     axes.set(xlim=(lowest - (room if lowest < 0 else 0.0), highest + room), ylim=(len(bars) - 0.5, -0.5))
@@ -207,10 +214,11 @@ def line_chart(lines: Sequence[Line], metric: str, setting: str, title: str, *, 
     """An SVG of methods over a numeric setting, with their intervals as bands."""
     import matplotlib
 
-    rows = (len(lines) + 1) // 2
+    names = [textwrap.fill(line.label, LEGEND_WIDTH) for line in lines]
+    rows = (len(lines) + 1) // 2 * (max(name.count("\n") for name in names) + 1)
     figure, axes = _figure(title, (5.0, 3.0 + 0.18 * rows))
-    for line, marker in zip(lines, cycle(MARKERS), strict=False):
-        common = {"color": line.colour, "label": line.label}
+    for line, name, marker in zip(lines, names, cycle(MARKERS), strict=False):
+        common = {"color": line.colour, "label": name}
         if not line.places:
             axes.axhline(line.values[0], linestyle="--", linewidth=1.2, **common)
             continue

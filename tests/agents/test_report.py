@@ -283,6 +283,22 @@ def lab(colour: str, sight: object) -> np.ndarray:
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+@pytest.mark.parametrize("words", [1, 30])
+def test_long_labels_are_broken_and_leave_room_for_the_chart(words):
+    labels = [f"method {place} {'measured_in_a_file_of_its_own.csv ' * words}" for place in range(8)]
+    bars = [plots.Bar(label=label, value=0.5, low=0.4, high=0.6, colour="#4477aa") for label in labels]
+    facts = {"places": [1, 2], "values": [0.1, 0.2], "lows": [0.0, 0.1], "highs": [0.2, 0.3]}
+    lines = [plots.Line(label=label, colour="#4477aa", **facts) for label in labels]
+    charts = (
+        plots.bar_chart(
+            bars, "success", share=True, number=str
+        ),  # a collapsed chart would warn: an error here
+        plots.line_chart(lines, "success", "steps", "curves", share=True),
+    )
+    for chart in charts:
+        assert chart.startswith(b"<?xml")
+
+
 @pytest.mark.parametrize("sight", SIGHT)
 def test_the_colours_of_any_two_methods_are_apart_to_all_eyes(sight):
     seen = [lab(colour, np.array(SIGHT[sight])) for colour in plots.COLOURS.values()]
