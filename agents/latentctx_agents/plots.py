@@ -47,6 +47,8 @@ METRICS = {
     "action_error": "mean squared error of inferred actions",
     "evidence": "weighted bound of the demonstrations, inferred actions [a window]",
     "true_evidence": "weighted bound of the demonstrations, true actions [a window]",
+    "elbo": "bound of the demonstrations, inferred actions [nats a window]",
+    "true_elbo": "bound of the demonstrations, true actions [nats a window]",
     "expert_share": "share of the expert's return",
     "clone_loss": "cloning loss",
     "clone_loss_held_out": "cloning loss on held-out demonstrations",

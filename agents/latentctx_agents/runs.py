@@ -123,19 +123,20 @@ class MetricsLog:
 
     def _rewrite(self, rows: list[dict[str, float]]) -> None:
         with self._file.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, self._columns)
+            writer = csv.DictWriter(stream, self._columns, restval="nan")
             writer.writeheader()
             writer.writerows(rows)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append one row."""
         row = {"step": step, **metrics, "seconds": round(time.monotonic() - self._began, 2)}
-        if not self._file.exists():
-            self._columns = ["step", *sorted(metrics), "seconds"]
-            self._rewrite([row])
+        if not self._file.exists() or not row.keys() <= set(self._columns):
+            kept = read_metrics(self._file.parent)  # of a run from before a metric: it has none of it
+            self._columns = ["step", *sorted({*metrics, *self._columns} - {"step", "seconds"}), "seconds"]
+            self._rewrite([*kept, row])
         else:
             with self._file.open("a", newline="") as stream:
-                csv.DictWriter(stream, self._columns).writerow(row)
+                csv.DictWriter(stream, self._columns, restval="nan").writerow(row)
         if self._board is not None:
             for name, value in metrics.items():
                 self._board.add_scalar(name, value, step)

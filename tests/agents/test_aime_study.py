@@ -92,7 +92,8 @@ def test_the_study_grows_cell_by_cell_and_does_nothing_twice(tiny, tmp_path, mon
     assert shares.keys() == {"aime", "bco"} and all(0 < share < 1 for share in shares.values())
     assert all(row["setting"]["preset"] == "custom" for row in rows)
     measured = {row["metric"] for row in rows if row["method"] == "aime"}
-    assert measured == {"return", "return_std", "expert_share", "action_error", "evidence", "true_evidence"}
+    bounds = {"evidence", "true_evidence", "elbo", "true_elbo"}
+    assert measured == {"return", "return_std", "expert_share", "action_error", *bounds}
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.safetensors")}
     more = dataclasses.replace(first, methods=("aime", "aime_idm", "iidm", "behavior_cloning"))
     again = read_results([run_study(tiny, more, tmp_path / "run", workers=1)])

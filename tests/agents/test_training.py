@@ -156,6 +156,19 @@ def test_a_run_from_before_an_option_goes_on_with_its_default(tmp_path):
         RunFolder(tmp_path, Outer(inner=CONFIG, parts=(CONFIG,)))
 
 
+def test_a_run_from_before_a_metric_goes_on_with_it(tmp_path):
+    log = MetricsLog(tmp_path)
+    log.write(1, {"loss": 0.5})
+    log.close()
+    log = MetricsLog(tmp_path, start=1)
+    log.write(2, {"loss": 0.25, "elbo": 3.0})
+    log.write(3, {"loss": 0.125, "elbo": 4.0})
+    log.close()
+    rows = read_metrics(tmp_path)
+    assert [row["loss"] for row in rows] == [0.5, 0.25, 0.125]
+    assert np.isnan(rows[0]["elbo"]) and [row["elbo"] for row in rows[1:]] == [3.0, 4.0]
+
+
 def test_metrics_after_the_checkpoint_are_dropped_on_resume_and_a_torn_line_is_ignored(tmp_path):
     log = MetricsLog(tmp_path)
     for step in (5, 10, 15):

@@ -116,6 +116,9 @@ def test_weights_scale_each_dimensions_likelihood_and_the_steps_divergence_alike
         [one.log_prob(model.targets(observations)[name]) for name, one in distributions.items()], dim=-1
     )
     torch.testing.assert_close(weighted.reconstruction, (each * stds).sum(dim=-1))
+    torch.testing.assert_close(weighted.nats, bare.reconstruction - bare.divergence)
+    torch.testing.assert_close(bare.nats, weighted.nats)
+    assert not weighted.nats.requires_grad
 
 
 def test_probes_and_inverse_dynamics_do_not_touch_the_model():

@@ -177,6 +177,7 @@ def terms_of(config: ImitationConfig, model: WorldModel, policy: TanhPolicy, bat
     error = (inferred.actions[1:] - batch.previous_actions[1:]).square().mean(dim=-1)[known].mean()
     metrics = {
         "evidence": -found.loss().item(),
+        "elbo": found.nats.sum(dim=0).mean().item(),
         "reconstruction": found.reconstruction.sum(dim=0).mean().item(),
         "divergence": found.divergence.sum(dim=0).mean().item(),
         "action_error": error.item(),
@@ -192,10 +193,13 @@ def loss_of(
     return found.loss, found.metrics
 
 
-def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16) -> float:
+def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16) -> Metrics:
     """The bound of the demonstrations under the actions that were taken, which imitation is not told [a window].
 
-    Weighted as in training (`WorldModelConfig.reweight`): nats only where the model weights nothing. What the bound under inferred actions rises towards, as far as these can be inferred (the paper's diagnostic).
+    Returns:
+        "true_evidence", weighted as in training (`WorldModelConfig.reweight`), and "true_elbo" [nats].
+
+    What the bound under inferred actions rises towards, as far as these can be inferred (the paper's diagnostic).
 
     Args:
         config: of the imitation.
@@ -214,7 +218,7 @@ def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16)
         episodes=np.arange(config.demos),
         early=config.early,
     )
-    found = []
+    found: list[Evidence] = []
     with torch.no_grad():
         for _ in range(batches):
             batch = draw()
@@ -222,8 +226,11 @@ def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16)
             noise = model.noise(*actions.shape[:2])
             filtered = filter_states(model.rssm, model.embed(batch.observations), actions, noise)
             terms = evidence_of(model, filtered, batch.observations)
-            found.append(-Evidence(*(term[config.burn_in :] for term in terms)).loss().item())
-    return float(np.mean(found))
+            found.append(Evidence(*(term[config.burn_in :] for term in terms)))
+    return {
+        "true_evidence": float(np.mean([-terms.loss().item() for terms in found])),
+        "true_elbo": float(np.mean([terms.nats.sum(dim=0).mean().item() for terms in found])),
+    }
 
 
 def save_policy(policy: TanhPolicy, directory: Path) -> None:

@@ -43,7 +43,13 @@ from latentctx_envs.replacing import replacing
 from latentctx_envs.rollout import Policy
 
 STUDY = "aime"
-LOGGED = ("action_error", "evidence", "true_evidence")  # numbers of a training that are results
+LOGGED = (
+    "action_error",
+    "evidence",
+    "true_evidence",
+    "elbo",
+    "true_elbo",
+)  # numbers of a training that are results
 
 
 def body_set(config: AimeStudyConfig, name: str) -> str:
@@ -185,7 +191,7 @@ def _learn_aime(
     )
     model, policy = imitate(imitation, knowledge / "model", place)
     last = {k: v for k, v in read_metrics(place)[-1].items() if k not in ("step", "seconds")}
-    last["true_evidence"] = true_evidence(imitation, model)
+    last |= true_evidence(imitation, model)
     return LatentPolicy(model, policy, sample_state=config.sample_state, seed=arm.seed), last
 
 

@@ -12,10 +12,11 @@ from latentctx_envs.encoders.latent.rssm import Filtered, filter_states
 
 
 class Evidence(NamedTuple):
-    """The two terms of the bound, step by step, time-major (T, b), in nats; weighted, and no nats, if the model says so."""
+    """The two terms of the bound, step by step, time-major (T, b); weighted, and then no nats, if the model says so."""
 
     reconstruction: Tensor  # log p(o_t | s_t)
     divergence: Tensor  # KL of posterior and prior
+    nats: Tensor  # the bound itself, whatever the weights; without gradient
 
     def loss(self, *, reconstruction: float = 1.0, divergence: float = 1.0) -> Tensor:
         """The negative bound, summed over time, averaged over the batch, its terms scaled."""
@@ -25,8 +26,8 @@ class Evidence(NamedTuple):
 
 def reconstruct(
     model: WorldModel, filtered: Filtered, observations: Observations, reweight: Reweight
-) -> tuple[Tensor, Tensor]:
-    """Log-likelihood of each step (T, b), and the weight (T, b) that belongs to its divergence.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted log-likelihood of each step (T, b), the weight (T, b) of its divergence, and the log-likelihood itself.
 
     "dimension" weights the log-likelihood of each dimension by its own standard deviation, without gradient: beta-NLL
     with beta 1/2 on the variance (arXiv 2203.09168).
@@ -34,9 +35,11 @@ def reconstruct(
     decoded = model.decode(filtered.states.features)
     targets = model.targets(observations)
     total = torch.zeros((), device=filtered.posterior.mean.device)
+    bare = total
     weights = []
     for name, distribution in decoded.items():
         likelihood = distribution.log_prob(targets[name]).flatten(2)
+        bare = bare + likelihood.detach().sum(dim=-1)
         if distribution.std.ndim == 0:  # one number for all dimensions, which is 1
             total = total + likelihood.sum(dim=-1)
             weights.append(torch.ones_like(likelihood[..., :1]))
@@ -44,7 +47,7 @@ def reconstruct(
         weight = distribution.std.detach()
         total = total + (likelihood * weight if reweight != "none" else likelihood).sum(dim=-1)
         weights.append(weight)
-    return total, torch.cat(weights, dim=-1).mean(dim=-1)
+    return total, torch.cat(weights, dim=-1).mean(dim=-1), bare
 
 
 def divergence(
@@ -79,10 +82,10 @@ def evidence_of(
 ) -> Evidence:
     """The bound's terms for filtered observations."""
     reweight = model.config.reweight
-    reconstruction, weight = reconstruct(model, filtered, observations, reweight)
+    reconstruction, weight, bare = reconstruct(model, filtered, observations, reweight)
     prior = model.rssm.prior(filtered.states.deter)
     found = divergence(filtered.posterior, prior, balance=balance, free_nats=free_nats)
-    return Evidence(reconstruction, found * weight if reweight != "none" else found)
+    return Evidence(reconstruction, found * weight if reweight != "none" else found, bare - found.detach())
 
 
 class ModelTerms(NamedTuple):
