@@ -230,8 +230,7 @@ def _estimate(metric: str, varying: Sequence[str], rows: Sequence[Mapping[str, A
 
 def _interval(metric: str, rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Over goals and seeds and, for shares of a known number of episodes, over these; nan for a single number."""
-    if all(row["method"] == EXPERT for row in rows):  # learns nothing: every seed plays the same episodes
-        rows = [row for row in rows if row["seed"] == rows[0]["seed"]]
+    rows = _independent(rows)
     values = np.array([row["value"] for row in rows])
     episodes = {row["setting"].get("episodes") for row in rows}
     (count,) = episodes if len(episodes) == 1 else (None,)
@@ -243,6 +242,13 @@ def _interval(metric: str, rows: Sequence[Mapping[str, Any]]) -> tuple[float, fl
     return interval_of(rows)
 
 
+def _independent(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Rows that were not measured twice: the expert learns nothing, so that each of its seeds plays the same episodes."""
+    if any(row["method"] != EXPERT for row in rows):
+        return rows
+    return [row for row in rows if row["seed"] == rows[0]["seed"]]
+
+
 def interval_of(rows: Sequence[Mapping[str, Any]], episodes: int | None = None) -> tuple[float, float]:
     """The 95 % interval of the mean of results over their seeds and goals.
 
@@ -250,8 +256,7 @@ def interval_of(rows: Sequence[Mapping[str, Any]], episodes: int | None = None) 
         rows: as `read_results` gives them, of one method in one setting.
         episodes: of each row, where the values are shares of them.
     """
-    if all(row["method"] == EXPERT for row in rows):  # learns nothing: every seed plays the same episodes
-        rows = [row for row in rows if row["seed"] == rows[0]["seed"]]
+    rows = _independent(rows)
     return bootstrap_crossed_interval(
         np.array([row["value"] for row in rows]),
         [row["seed"] for row in rows],

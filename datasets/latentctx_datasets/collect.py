@@ -194,8 +194,7 @@ def export_pixels(
     name, _, number = dataset_id.rpartition("-v")
     target = library.check_id(target_id or f"{name}-{pixels}px-v{number}")
     library.refuse_local(target)
-    if "content_hash" in source.storage.metadata:
-        library.verify(dataset_id)
+    library.verify_recorded(source)
     score = source.storage.metadata.get("ref_max_score")
     to = f" --to {target_id}" if target_id else ""
     view = View(image_size=pixels, render_profile=profile)

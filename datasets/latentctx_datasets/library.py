@@ -246,6 +246,16 @@ def verify(dataset_id: str) -> str:
     return actual
 
 
+def verify_recorded(dataset: minari.MinariDataset) -> None:
+    """`verify`, where there is a hash to compare with: datasets that Minari alone recorded have none.
+
+    Raises:
+        DatasetError: the content was changed after the dataset was built.
+    """
+    if "content_hash" in dataset.storage.metadata:
+        verify(str(dataset.id))
+
+
 @contextlib.contextmanager
 def told_damage(dataset_id: str) -> Iterator[None]:
     """Say of whatever reading a dataset raises that it is damaged, and what to do.

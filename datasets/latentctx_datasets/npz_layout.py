@@ -55,8 +55,7 @@ def write_npz(dataset_id: str, folder: Path, *, episodes: int | None = None, vie
     if episodes is not None and episodes < 1:
         raise DatasetError(f"episodes start at 1; got {episodes}.")
     dataset = library.load(dataset_id)
-    if "content_hash" in dataset.storage.metadata:
-        library.verify(dataset_id)
+    library.verify_recorded(dataset)
     sensors = _sensors(latent_env(library.recover(dataset)))
     chosen = range(len(dataset) if episodes is None else min(episodes, len(dataset)))
     if folder.exists():
