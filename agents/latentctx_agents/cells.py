@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -20,6 +20,7 @@ from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.encoders import ConvNet, Encoder, FrozenEncoder, load_encoder
 from latentctx_envs.replacing import replacing
 
+AnyEncoder = TypeVar("AnyEncoder", bound=Encoder)
 EXPERT = "expert"
 STATES = "states"
 SCRATCH = "scratch"
@@ -197,8 +198,13 @@ def fresh_encoder(like: str, seed: int) -> ConvNet:
         raise ValueError(
             f"a network to train from scratch takes a ConvNet's shape; {like} is a {type(trained).__name__}."
         )
+    return untrained(trained, seed)
+
+
+def untrained(like: AnyEncoder, seed: int) -> AnyEncoder:
+    """An encoder of the same architecture and mean image with fresh weights, decided by the seed."""
     torch.manual_seed(seed)
-    encoder = ConvNet(trained.config)
-    if trained.config.centred:
-        encoder.center.copy_(trained.center)
+    encoder = type(like)(like.config)
+    if isinstance(like, ConvNet) and isinstance(encoder, ConvNet) and like.config.centred:
+        encoder.center.copy_(like.center)
     return encoder

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from latentctx_agents.pvdr.tokens import content_hash
 from latentctx_datasets import View, library
 from latentctx_datasets.replay import replay, view_env
-from latentctx_datasets.videos import open_clips
+from latentctx_datasets.videos import Clips, open_clips
 from latentctx_envs.encoders import Encoder, FrozenEncoder
 from latentctx_envs.encoders.dynamics.encoder import DynamicsEncoder
 from latentctx_envs.encoders.latent.encoder import LatentEncoder
@@ -143,10 +143,14 @@ def _clips(encoder: DynamicsEncoder) -> Trial:
     seen = np.stack([np.array(clips[index]) for index in range(count)])
     return Trial(
         world=VIDEO_WORLD,
-        arguments={"observation": "pixels"},
+        arguments={"observation": "pixels", **_drawn_as(clips)},
         shown=f"frames, seen in order in the first {count} clips",
         parts=[(seen, np.zeros((count, seen.shape[1] - 1, 0), np.float32))],
     )
+
+
+def _drawn_as(clips: Clips) -> dict[str, Any]:
+    return {} if clips.render_profile is None else {"render_profile": clips.render_profile}
 
 
 def dataset_of(record: Mapping[str, Any]) -> minari.MinariDataset:

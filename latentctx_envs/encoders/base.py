@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from latentctx_envs.encoders.card import encoder_card
 from latentctx_envs.replacing import replacing_folder
+
+if TYPE_CHECKING:
+    from latentctx_envs.rendering import RenderProfile  # its module loads MuJoCo, which encoders do without
 
 FORMAT_VERSION = 1
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}  # of stored weights
@@ -39,6 +42,12 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
         super().__init__()
         self.config = config
         self.training_record: dict[str, Any] = {}  # how it was trained, goes into config.json and the card
+
+    @property
+    def render_profile(self) -> "RenderProfile | None":
+        """That of the frames it was trained on; None where its record does not tell. Environments refuse unknown ones."""
+        config = self.training_record.get("config", {})
+        return self.training_record.get("render_profile", config.get("render_profile"))
 
     @property
     @abstractmethod

@@ -1,17 +1,21 @@
 """SAC with hindsight goals: learning curves of real training, small."""
 
+import dataclasses
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from tiny_pvdr import TINY
 
 from latentctx_agents.cli import main
 from latentctx_agents.results import read_results
-from latentctx_agents.studies.goal_rl import WORLD, GoalRLConfig, SeenAndDesired, learn, make_env
+from latentctx_agents.studies.goal_rl import WORLD, GoalRLConfig, SeenAndDesired, encoder_of, learn, make_env
+from latentctx_envs.encoders.dynamics.encoder import DynamicsEncoder, DynamicsEncoderConfig
 
 SMALL = GoalRLConfig(decisions=220, evaluate_every=110, episodes=2, learning_starts=100, hidden=(16, 16))
 FEW = ["--decisions", "110", "--evaluate-every", "110", "--episodes", "1", "--learning-starts", "100"]
-TINY = ["--hidden", "16", "16", "--render-profile", "turbo"]
+CHEAP = ["--hidden", "16", "16", "--render-profile", "turbo"]
 
 
 def test_the_curve_begins_before_training_and_has_a_point_for_each_evaluation():
@@ -26,7 +30,7 @@ def test_the_curve_begins_before_training_and_has_a_point_for_each_evaluation():
 def test_features_take_the_frames_place_and_goals_stay_places(tiny_encoder_dir):
     config = GoalRLConfig(encoder=str(tiny_encoder_dir))
     assert config.method == "sac-her-features"
-    with make_env(config) as env, gym.make(WORLD) as plain:
+    with make_env(config, encoder_of(config)) as env, gym.make(WORLD) as plain:
         observation, _ = env.reset(seed=0)
         expected, _ = plain.reset(seed=0)
         assert observation["observation"].dtype == np.float32 and observation["observation"].ndim == 1
@@ -48,7 +52,7 @@ def test_the_policy_does_not_see_the_achieved_goal():
 
 def test_the_study_learns_from_frozen_features_and_writes_its_curve(tiny_encoder_dir, tmp_path, capsys):
     out = tmp_path / "curve.csv"
-    main(["study", "goal-rl", *FEW, *TINY, "--encoder", str(tiny_encoder_dir), "--out", str(out)])
+    main(["study", "goal-rl", *FEW, *CHEAP, "--encoder", str(tiny_encoder_dir), "--out", str(out)])
     assert "110 decisions: success" in capsys.readouterr().out
     rows = read_results([out])
     assert {row["method"] for row in rows} == {"sac-her-features"}
@@ -59,3 +63,18 @@ def test_the_study_learns_from_frozen_features_and_writes_its_curve(tiny_encoder
 def test_impossible_settings_are_refused(kwargs, refuses):
     with refuses(next(iter(kwargs)), "must be"):
         GoalRLConfig(**kwargs)
+
+
+def test_a_video_model_sees_whole_pictures_of_its_own_profile_trained_or_not(tmp_path):
+    torch.manual_seed(77)  # not that of the config
+    encoder = DynamicsEncoder(DynamicsEncoderConfig(model=TINY))
+    encoder.save_pretrained(tmp_path / "video", training={"render_profile": "turbo"})
+    config = GoalRLConfig(encoder=str(tmp_path / "video"))
+    trained, fresh = encoder_of(config), encoder_of(dataclasses.replace(config, pretrained=False))
+    assert trained is not None and fresh is not None
+    assert trained.content_hash() == encoder.content_hash() != fresh.content_hash()
+    for seen_through in (trained, fresh):
+        with make_env(config, seen_through) as env:
+            assert env.spec is not None and env.spec.kwargs["render_profile"] == "turbo"
+            assert env.spec.kwargs.get("window") is None
+            assert env.reset(seed=0)[0]["observation"].shape == (encoder.features_dim,)

@@ -151,6 +151,11 @@ def test_the_code_of_a_card_wraps_a_world_by_the_name_alone(name, shelf, monkeyp
     env.close()
 
 
+def test_the_card_of_a_video_model_shows_frames_as_its_clips_were_rendered(video_run, shelf):
+    assert load_encoder(video_run / "encoder").render_profile == "fast"
+    assert 'observation="pixels", render_profile="fast")' in zoo.card("tiny-video", shelf)
+
+
 def test_a_wrapped_worlds_spec_comes_back_by_the_name(shelf, monkeypatch):
     monkeypatch.setattr(registry, "ZOO", shelf)
     env = EncodeObservation(gym.make("LatentCtx-PointMass-v0", observation="position"), "tiny-filter")

@@ -1,5 +1,6 @@
 """Sets of clips as one set: what is kept, what is refused, what a kill leaves."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,25 @@ def test_a_joined_set_holds_all_clips_and_keeps_sequences_apart(tmp_path: Path, 
         joining.join("turned", sets[::-1], tmp_path / "turned").facts["content_hash"]
         != both.facts["content_hash"]
     )
+
+
+def test_how_frames_were_rendered_is_kept_where_all_sets_say_the_same(
+    tmp_path: Path, sets: list[Path]
+) -> None:
+    assert joining.join("both", sets, tmp_path / "both").render_profile == "fast"
+    build(tmp_path / "turbo", {**_plan(2, 2), "render_profile": "turbo"}, workers=1)
+    mixed = joining.join("mixed", [sets[1], tmp_path / "turbo"], tmp_path / "mixed")
+    assert mixed.render_profile is None and mixed.facts["interval_s"] > 0.0
+
+
+def test_a_set_that_was_joined_before_profiles_were_kept_opens_again(
+    tmp_path: Path, sets: list[Path]
+) -> None:
+    folder = joining.join("both", sets, tmp_path / "both").folder
+    facts = json.loads((folder / "index.json").read_text())
+    del facts["render_profile"]
+    (folder / "index.json").write_text(json.dumps(facts))
+    assert joining.join("both", sets, folder).render_profile is None
 
 
 def test_an_interrupted_join_goes_on(

@@ -137,7 +137,7 @@ def finetune(words: list[str]) -> None:
         trained = record.training_record.get("config", {})
         view = View(
             image_size=record.input_shape[0],
-            render_profile=trained.get("render_profile", "fast"),
+            render_profile=record.render_profile or "fast",
             goal_visible=trained.get("goal_visible", False),
         )
         method = cells.SCRATCH if arguments.scratch else str(record.training_record.get("objective"))

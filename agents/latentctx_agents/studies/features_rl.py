@@ -90,8 +90,7 @@ def arguments(config: FeaturesRLConfig, encoder: Encoder) -> dict[str, Any]:
     common = {"action_repeat": config.action_repeat, "max_episode_steps": config.horizon}
     if config.method == "states":
         return {"observation": "position", **common}
-    profile = encoder.training_record.get("config", {}).get("render_profile", "fast")
-    frames = {"image_size": encoder.input_shape[:2], "render_profile": profile}
+    frames = {"image_size": encoder.input_shape[:2], "render_profile": encoder.render_profile or "fast"}
     return {"observation": "pixels", **frames, **common}
 
 

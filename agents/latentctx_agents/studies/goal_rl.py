@@ -12,9 +12,11 @@ from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from latentctx_agents.cells import untrained
 from latentctx_agents.policies import SB3Policy
 from latentctx_agents.results import Measurement
-from latentctx_envs.encoders import load_encoder
+from latentctx_envs.encoders import Encoder, load_encoder
+from latentctx_envs.encoders.dynamics.encoder import DynamicsEncoder
 from latentctx_envs.rendering import RenderProfile
 from latentctx_envs.rollout import Policy, rollout
 from latentctx_envs.wrappers import EncodeObservation
@@ -34,7 +36,9 @@ class GoalRLConfig:
     task: str = "reach-v3"  # one of `latentctx_envs.meta_world.goals.GOAL_RULES`
     # frozen encoder of the frames (a folder or a name of the zoo); None for state observations
     encoder: str | None = None
-    render_profile: RenderProfile = "fast"  # of the encoder's frames: what it was pretrained on
+    pretrained: bool = True  # False: frozen as it began, with fresh weights by the seed
+    # of the encoder's frames; None for that of its pretraining, "fast" where its record does not tell
+    render_profile: RenderProfile | None = None
     decisions: int = 10_000  # of two control steps each
     evaluate_every: int = 2500  # decisions
     episodes: int = 50  # of each evaluation, with the mean action
@@ -58,18 +62,35 @@ class GoalRLConfig:
     @property
     def method(self) -> str:
         """Name of the method in results."""
-        return "sac-her-state" if self.encoder is None else "sac-her-features"
+        if self.encoder is None:
+            return "sac-her-state"
+        return "sac-her-features" if self.pretrained else "sac-her-untrained"
 
 
-def make_env(config: GoalRLConfig) -> gym.Env[Any, Any]:
-    """The task's goal environment, seen through the encoder if there is one, in the window it was pretrained on."""
+def encoder_of(config: GoalRLConfig) -> Encoder | None:
+    """The frozen encoder, or None where states are seen."""
     if config.encoder is None:
+        return None
+    encoder = load_encoder(config.encoder)
+    if config.pretrained:
+        return encoder
+    fresh = untrained(encoder, config.seed)
+    fresh.training_record = encoder.training_record  # says which frames it would have seen
+    return fresh
+
+
+def make_env(config: GoalRLConfig, encoder: Encoder | None) -> gym.Env[Any, Any]:
+    """The task's goal environment, through the encoder if there is one.
+
+    A video model sees the environment's own picture, of which its clips are; other encoders the authors' window.
+    """
+    if encoder is None:
         return gym.make(WORLD, task=config.task)
-    height, width, _ = load_encoder(config.encoder).input_shape
-    window = {"window": True, "camera_position": None, "image_size": (height, width)}
-    seen = {"observation": "pixels", "render_profile": config.render_profile, **window}
-    env = gym.make(WORLD, task=config.task, **seen)
-    return EncodeObservation(env, config.encoder)
+    seen: dict[str, Any] = {"observation": "pixels", "image_size": encoder.input_shape[:2]}
+    seen["render_profile"] = config.render_profile or encoder.render_profile or "fast"
+    if not isinstance(encoder, DynamicsEncoder):
+        seen |= {"window": True, "camera_position": None}
+    return EncodeObservation(gym.make(WORLD, task=config.task, **seen), encoder)
 
 
 class SeenAndDesired(BaseFeaturesExtractor):
@@ -91,8 +112,10 @@ class SeenAndDesired(BaseFeaturesExtractor):
 
 def learn(config: GoalRLConfig) -> Iterator[Measurement]:
     """Train, and yield the success over fresh goals before the first and after every `evaluate_every` decisions."""
-    env = VecNormalize(DummyVecEnv([lambda: make_env(config)]), norm_reward=False)
-    judged = make_env(config)
+    encoder = encoder_of(config)
+    env = VecNormalize(DummyVecEnv([lambda: make_env(config, encoder)]), norm_reward=False)
+    judged = make_env(config, encoder)
+    known = {**asdict(config), "encoder_hash": encoder.content_hash()[:12] if encoder else None}
     model = SAC(
         "MultiInputPolicy",
         env,
@@ -108,17 +131,17 @@ def learn(config: GoalRLConfig) -> Iterator[Measurement]:
         seed=config.seed,
         device="cpu",
     )
-    yield from _measured(config, model, judged, 0)
+    yield from _measured(config, known, model, judged)
     for begun in range(0, config.decisions, config.evaluate_every):
         done = min(begun + config.evaluate_every, config.decisions)
         model.learn(done - begun, reset_num_timesteps=False)
-        yield from _measured(config, model, judged, done)
+        yield from _measured(config, known, model, judged)
     env.close()
     judged.close()
 
 
 def _measured(
-    config: GoalRLConfig, model: SAC, env: gym.Env[Any, Any], decisions: int
+    config: GoalRLConfig, known: dict[str, Any], model: SAC, env: gym.Env[Any, Any]
 ) -> Iterator[Measurement]:
     ever, final = evaluate(SB3Policy(model), env, config.episodes)
     for metric, value in (("success", ever), ("final_success", final)):
@@ -127,7 +150,7 @@ def _measured(
             world=WORLD,
             dataset="",
             method=config.method,
-            setting={**asdict(config), "done": decisions},
+            setting={**known, "done": model.num_timesteps},
             seed=config.seed,
             metric=metric,
             value=value,

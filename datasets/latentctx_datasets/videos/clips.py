@@ -74,6 +74,11 @@ class Clips(Sequence[np.ndarray]):
         return int(self.facts["image_size"])
 
     @property
+    def render_profile(self) -> str | None:
+        """Of all frames; None if the set does not say, as real videos and joined sets of several profiles."""
+        return self.facts.get("render_profile")
+
+    @property
     def actions(self) -> np.ndarray:
         """What was done, float32 (clips, frames - 1, a); for probes, not for pretraining.
 

@@ -13,6 +13,7 @@ from latentctx_datasets.videos.clips import FORMAT_VERSION, INDEX, Clips, clips_
 from latentctx_envs.replacing import replacing
 
 SOURCE = "joined"
+ALIKE = ("interval_s", "render_profile")
 BEGUN = "join.json"  # marks a folder in which a join was interrupted
 
 
@@ -36,12 +37,13 @@ def join(name: str, sets: Sequence[str | Path], folder: Path | str | None = None
     target = clips_root() / name if folder is None else Path(folder)
     parts = [open_clips(part) for part in sets]
     plan = _plan(name, sets, parts)
+    decisive = {fact: value for fact, value in plan.items() if fact not in ALIKE}  # follow from the hashes
     with locked(target):
         if (target / INDEX).is_file():
-            refuse_other(target, read_index(target), plan)
+            refuse_other(target, read_index(target), decisive)
             return Clips(target)
         if (target / BEGUN).is_file():
-            refuse_other(target, json.loads((target / BEGUN).read_text()), plan)
+            refuse_other(target, json.loads((target / BEGUN).read_text()), decisive)
         elif target.exists() and any(target.iterdir()):
             raise DatasetError(f"{target} holds something else: choose another folder by --path.")
         target.mkdir(parents=True, exist_ok=True)
@@ -71,7 +73,6 @@ def _plan(name: str, sets: Sequence[str | Path], parts: list[Clips]) -> dict[str
         own = part.facts.get("sequences", list(range(len(part))))
         first = max(sequences, default=-1) + 1
         sequences += [first + number for number in own]
-    intervals = {part.facts.get("interval_s") for part in parts}
     return {
         "source": SOURCE,
         "sets": [part.folder.name for part in parts],
@@ -82,8 +83,14 @@ def _plan(name: str, sets: Sequence[str | Path], parts: list[Clips]) -> dict[str
         "sequences": sequences,
         "arrays": arrays,
         "command": f"latentctx videos join {name} {' '.join(map(str, sets))}",
-        **({"interval_s": intervals.pop()} if len(intervals) == 1 and None not in intervals else {}),
+        **_shared(parts),
     }
+
+
+def _shared(parts: list[Clips]) -> dict[str, Any]:
+    """What all sets say alike of how their frames were made."""
+    found = {name: {part.facts.get(name) for part in parts} for name in ALIKE}
+    return {name: values.pop() for name, values in found.items() if len(values) == 1 and None not in values}
 
 
 def _linked(parts: list[Clips], arrays: list[str], target: Path) -> Iterator[dict[str, Any]]:
