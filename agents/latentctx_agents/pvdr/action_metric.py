@@ -10,6 +10,7 @@ by contact it knows as far as that goes along with it.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -35,13 +36,14 @@ class MetricConfig:
     horizon: int = 30  # decisions between the two, at most
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
+    noise: float = 0.5  # on each number of the vectors of tokens, in their standard deviations
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run in words."""
         if min(self.batch_size, self.horizon) < 1 or min(self.first_steps, self.steps) < 0:
             raise ValueError("batch_size and horizon start at 1, first_steps and steps at 0.")
-        if self.learning_rate <= 0.0 or self.weight_decay < 0.0:
-            raise ValueError("learning_rate must be above 0, weight_decay at least 0.")
+        if self.learning_rate <= 0.0 or self.weight_decay < 0.0 or self.noise < 0.0:
+            raise ValueError("learning_rate must be above 0, weight_decay and noise at least 0.")
 
 
 class ActionMetric(nn.Module):
@@ -99,7 +101,9 @@ class MetricLearner:
     def loss(self, replay: Replay) -> Tensor:
         """Of one batch; large errors count linearly, since walls stop a body whose actions go on."""
         first, last, done = replay.pairs(self._rng, self.config.batch_size, self.config.horizon)
-        return F.smooth_l1_loss(self.metric(last) - self.metric(first), done)
+        vectors = self.metric.vectors[torch.stack([first, last])]
+        start, end = self.metric.of_vectors(vectors + self.config.noise * torch.randn_like(vectors))
+        return F.smooth_l1_loss(end - start, done)
 
 
 def standardised(tokenizer: Tokenizer) -> Tensor:
