@@ -77,7 +77,7 @@ def test_the_metric_learns_how_many_actions_apart_frames_are(video_model):
         for action, frame in zip(moves, film[1:], strict=True):
             replay.add(0, action, frame)
     metric = ActionMetric(model.tokenizer, 2)
-    learner = MetricLearner(metric, MetricConfig(horizon=20), rng)
+    learner = MetricLearner(metric, MetricConfig(horizon=20, noise=0.0), rng)
     untrained = learner.loss(replay).item()
     assert learner.learn(replay, 300)["metric"] < 0.2 * untrained
     frames = torch.eye(64, dtype=torch.int64)
@@ -85,6 +85,12 @@ def test_the_metric_learns_how_many_actions_apart_frames_are(video_model):
         places = metric(frames).view(8, 8, 2)
     assert torch.allclose(places[7, 3] - places[1, 3], torch.tensor([6.0, 0.0]), atol=1.2)
     assert torch.allclose(places[2, 0] - places[2, 6], torch.tensor([0.0, -6.0]), atol=1.2)
+    noisy = MetricLearner(metric, MetricConfig(horizon=20, noise=1.0), rng)
+    with torch.no_grad():
+        assert noisy.loss(replay) > 2.0 * learner.loss(
+            replay
+        )  # noise is on what is learned from, and only there
+        assert torch.equal(metric(frames).view(8, 8, 2), places)
 
 
 def test_distances_are_judged_by_how_far_the_goal_is(video_model):
