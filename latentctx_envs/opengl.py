@@ -1,7 +1,8 @@
 """The process' one OpenGL context: which backend draws, why, and on what.
 
 It is made at the first frame and never inherited through fork. Freeing an EGL context unbinds whichever is current,
-and later frames are silent garbage, so the context lives until exit.
+and later frames are silent garbage, so the context lives until exit. Other libraries may draw in the same thread: ours is
+current only within `drawing()`.
 """
 
 import atexit
@@ -14,8 +15,10 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from latentctx_envs.opengl_contexts import EGL, OSMESA, contexts_of
+
 BACKENDS = ("egl", "osmesa", "glfw")
-LIBRARIES = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}  # of the backends that need no display
+LIBRARIES = {"egl": EGL, "osmesa": OSMESA}  # of the backends that need no display
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")  # one of them names the display that GLFW needs
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software")  # in the names of drivers that draw on the CPU
 APT_LINE = "apt-get install -y libegl1 libgl1-mesa-dri libopengl0 libosmesa6"
@@ -37,6 +40,7 @@ class _GL:
     """The running context and the objects whose resources live in it; they have a method `close`."""
 
     context: Any = None
+    address: int = 0  # of the context, as the backend's library tells it
     backend: str = ""
     pid: int | None = None
     thread: int | None = None
@@ -73,16 +77,46 @@ def gl_backend(*, raster_threads: bool = False) -> str:
     return _gl.backend
 
 
+@contextlib.contextmanager
+def drawing(*, raster_threads: bool = False) -> Iterator[None]:
+    """This process' context is current within, started if need be; then whichever another library had made current is so again.
+
+    Without this, frames that are drawn after another library drew in this thread come from its context, and its from ours.
+
+    Args:
+        raster_threads: as in `gl_backend`.
+
+    Raises:
+        RenderingUnavailableError: as `gl_backend` does.
+    """
+    contexts = contexts_of(_gl.backend or chosen_backend().backend)
+    before = contexts.current
+    foreign = contexts.kept() if before not in (0, _gl.address) else None
+    gl_backend(raster_threads=raster_threads)
+    if before != _gl.address:
+        _gl.context.make_current()
+    try:
+        yield
+    finally:
+        if foreign is not None:
+            foreign()
+
+
+def draws_here() -> bool:
+    """Whether this process' context runs, and in this thread."""
+    return _gl.context is not None and (_gl.pid, _gl.thread) == (os.getpid(), threading.get_ident())
+
+
 def gl_driver() -> str:
     """Who draws, in words: "software on the CPU (Mesa, llvmpipe ...)" or "a GPU (vendor, renderer)".
 
     Raises:
         RenderingUnavailableError: no backend could be started.
     """
-    gl_backend()
-    from OpenGL import GL  # the backend has told PyOpenGL which platform to load
+    with drawing():
+        from OpenGL import GL  # the backend has told PyOpenGL which platform to load
 
-    vendor, renderer = (GL.glGetString(name).decode() for name in (GL.GL_VENDOR, GL.GL_RENDERER))
+        vendor, renderer = (GL.glGetString(name).decode() for name in (GL.GL_VENDOR, GL.GL_RENDERER))
     where = "software on the CPU" if any(word in renderer.lower() for word in SOFTWARE) else "a GPU"
     return f"{where} ({vendor}, {renderer})"
 
@@ -150,7 +184,7 @@ def _start(raster_threads: bool) -> None:
             f"OpenGL by {backend} does not start ({reason}). On Debian or Ubuntu run: {APT_LINE}; "
             "or choose another backend by MUJOCO_GL=egl, osmesa or glfw."
         ) from None
-    _gl.context, _gl.backend = context, backend
+    _gl.context, _gl.address, _gl.backend = context, contexts_of(backend).current, backend
     _gl.pid, _gl.thread = os.getpid(), threading.get_ident()
     _gl.users = weakref.WeakSet()
     atexit.register(_stop)

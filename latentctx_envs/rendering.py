@@ -9,7 +9,14 @@ import mujoco
 import numpy as np
 
 from latentctx_envs.decimation import decimated_copy
-from latentctx_envs.opengl import APT_LINE, RenderingUnavailableError, close_before_exit, gl_backend
+from latentctx_envs.opengl import (
+    APT_LINE,
+    RenderingUnavailableError,
+    close_before_exit,
+    drawing,
+    draws_here,
+    gl_backend,
+)
 
 __all__ = [
     "APT_LINE",
@@ -163,7 +170,6 @@ class Renderer:
         self._quality = dataclasses.replace(self._quality, raster_threads=False)
 
     def _start(self) -> None:
-        gl_backend(raster_threads=self._quality.raster_threads)
         drawn = self._model
         if self._quality.mesh_tolerance is not None:
             drawn = decimated_copy(drawn, self._quality.mesh_tolerance)
@@ -188,9 +194,18 @@ class Renderer:
             data: physics data of the model given at construction.
             out: uint8 array (height, width, 3) to write into; by default a new one.
         """
-        if self._context is None or self._pid != os.getpid():
-            self._start()
-        gl_backend()
+        with drawing(raster_threads=self._quality.raster_threads):
+            if self._context is None or self._pid != os.getpid():
+                self._start()
+            self._draw(data)
+        if out is None:
+            out = np.empty_like(self._buffer)
+        # OpenGL's first row is the bottom one
+        out[...] = self._buffer if self._upside_down else self._buffer[::-1]
+        return out
+
+    def _draw(self, data: mujoco.MjData) -> None:
+        """Into the buffer."""
         # Another renderer made since the last frame leaves its own buffers bound: one wrong frame follows.
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         mujoco.mjv_updateScene(
@@ -201,11 +216,6 @@ class Renderer:
             self._take_shadows_of_planes()
         mujoco.mjr_render(self._rect, self._scene, self._context)
         mujoco.mjr_readPixels(self._buffer, None, self._rect, self._context)
-        if out is None:
-            out = np.empty_like(self._buffer)
-        # OpenGL's first row is the bottom one
-        out[...] = self._buffer if self._upside_down else self._buffer[::-1]
-        return out
 
     def _take_shadows_of_planes(self) -> None:
         if self._shadowless is None:  # the order of a scene's geoms does not change
@@ -221,9 +231,10 @@ class Renderer:
 
     def close(self) -> None:
         """Free the GL resources of this renderer; a later `render` starts anew."""
-        if self._context is not None and self._pid == os.getpid():
-            self._context.free()
-        self._context = None
+        if self._context is not None and self._pid == os.getpid() and draws_here():
+            with drawing():
+                self._context.free()
+        self._context = None  # of another thread's the process' end takes care
 
 
 def _look_through(model: mujoco.MjModel, camera: int, window: Window) -> None:

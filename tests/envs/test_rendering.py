@@ -49,6 +49,49 @@ for pose in np.load(sys.argv[2]):
     frames.append(renderer.render("rgb_array"))
 np.save(sys.argv[3], frames)
 """
+CLOSING = """
+import mujoco
+import numpy as np
+from latentctx_envs import opengl, opengl_contexts
+from latentctx_envs.point_mass.task import load_model
+from latentctx_envs.rendering import Renderer
+
+model = load_model()
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+ours = Renderer(model, size=(32, 32))
+expected = ours.render(data)
+theirs = mujoco.Renderer(model, 32, 32)
+theirs.update_scene(data, camera="fixed")
+picture = theirs.render()
+ours.close()
+assert opengl_contexts.contexts_of(opengl.gl_backend()).current not in (0, opengl._gl.address)
+assert np.array_equal(theirs.render(), picture)
+assert np.array_equal(ours.render(data), expected)
+theirs.close()
+"""
+BESIDE = """
+import sys
+import gymnasium as gym
+import numpy as np
+import latentctx_envs
+
+def ours():
+    env = gym.make("LatentCtx-PointMass-v0", observation="pixels", image_size=84)
+    return lambda: env.reset(seed=0)[0]
+
+def theirs():  # it never makes its context current again
+    env = gym.make("HalfCheetah-v5", render_mode="rgb_array")
+    env.reset(seed=0)
+    return env.render
+
+made = [ours, theirs] if sys.argv[1] == "ours" else [theirs, ours]
+draws = [make() for make in made]
+before = [draw() for draw in draws]
+for _ in range(3):
+    for draw, picture in zip(draws, before, strict=True):
+        assert picture.std() > 1.0 and np.array_equal(draw(), picture)
+"""
 FORK = """
 import multiprocessing
 import gymnasium as gym, numpy as np, latentctx_envs
@@ -295,6 +338,17 @@ def test_render_works_after_close(model, data) -> None:
     renderer.close()
     renderer.close()
     assert np.array_equal(renderer.render(data), expected)
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_other_libraries_that_draw_in_the_same_thread_keep_their_pictures_and_we_ours(
+    first, run_python
+) -> None:
+    run_python(BESIDE, first, MUJOCO_GL=opengl.gl_backend())
+
+
+def test_closing_a_renderer_leaves_another_librarys_context_current(run_python) -> None:
+    run_python(CLOSING, MUJOCO_GL=opengl.gl_backend())
 
 
 def test_forked_child_renders_correctly_or_refuses_in_words(run_python) -> None:
