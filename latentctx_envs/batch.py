@@ -7,6 +7,7 @@ physics, would gain much by compiled code. MuJoCo's calls release the GIL; threa
 long enough between two hand-overs of it.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -39,6 +40,7 @@ class Batch:
         self._model = task.model
         self._threads = min(threads if threads is not None else _default_threads(task), count)
         self._pool: ThreadPoolExecutor | None = None
+        self._pid = 0  # of the process whose threads these are
         self.datas = [mujoco.MjData(task.model) for _ in range(count)]
         self._look()
 
@@ -72,8 +74,9 @@ class Batch:
             other.result()
 
     def _submit(self, job: list[Any]) -> Future[None]:
-        if self._pool is None:
+        if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork
             self._pool = ThreadPoolExecutor(self._threads - 1, thread_name_prefix="latentctx-step")
+            self._pid = os.getpid()
         return self._pool.submit(self._advance, *job)
 
     def _advance(self, datas: Sequence[Any], controls: Sequence[Any], actions: Any) -> None:
@@ -103,9 +106,9 @@ class Batch:
 
     def close(self) -> None:
         """End the threads; stepping again starts them anew."""
-        if self._pool is not None:
+        if self._pool is not None and self._pid == os.getpid():
             self._pool.shutdown()
-            self._pool = None
+        self._pool = None
 
 
 def _default_threads(task: Task) -> int:

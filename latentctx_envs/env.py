@@ -80,12 +80,14 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode; the class names the options."""
-        super().reset(seed=seed)
         checked = episode.check_options(options, episode.RESET_OPTIONS)
+        pinned = checked.get("context")
+        pinned = None if pinned is None else self.context_type.coerce(pinned)
+        super().reset(seed=seed)
         # drawn even if one is pinned: a seed gives the same start state either way
         context = self.draw_context(self.np_random)
-        if checked.get("context") is not None:
-            context = self.context_type.coerce(checked["context"])
+        if pinned is not None:
+            context = pinned
         self._context = None
         self._start(context)
         if checked.get("physics_state") is not None:

@@ -77,7 +77,7 @@ QUALITIES: dict[str, Quality] = {
 
 def check_profile(profile: str) -> None:
     """Refuse an unknown render profile in words."""
-    if profile not in QUALITIES:
+    if profile not in PROFILES:
         raise ValueError(f"render_profile must be one of {', '.join(PROFILES)}; got {profile!r}.")
 
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, Self, TypeGuard, get_args
+
+import numpy as np
 
 from latentctx_envs.context import Split, check_split
 from latentctx_envs.rendering import RenderProfile, check_profile
@@ -35,7 +38,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse impossible values in words."""
         kinds = self.kinds
-        if not kinds or len(set(kinds)) < len(kinds) or any(kind not in KINDS for kind in kinds):
+        if not kinds or any(kind not in KINDS for kind in kinds) or len(set(kinds)) < len(kinds):
             raise ValueError(
                 f"observation must be one of {', '.join(KINDS)}, or several different ones; "
                 f"got {self.observation!r}."
@@ -45,10 +48,13 @@ class Settings:
         check_split(self.context_split)
         check_profile(self.render_profile)
         _ = self.frame_shape
-        if not isinstance(self.action_repeat, int) or self.action_repeat < 1:
+        if not is_whole(self.action_repeat) or self.action_repeat < 1:
             raise ValueError(f"action_repeat must be a whole number from 1; got {self.action_repeat!r}.")
-        if not isinstance(self.noise_scale, (int, float)) or not 0.0 <= self.noise_scale < float("inf"):
+        if not is_number(self.noise_scale) or not 0.0 <= self.noise_scale < float("inf"):
             raise ValueError(f"noise_scale must be a finite number from 0; got {self.noise_scale!r}.")
+        for name in ("terminate_on_success", "context_visible"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ValueError(f"{name} must be True or False; got {getattr(self, name)!r}.")
 
     @classmethod
     def showing(cls, goal_visible: bool, settings: Mapping[str, Any]) -> Self:
@@ -76,7 +82,17 @@ class Settings:
         """
         size = self.image_size
         pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
-        sides = [side for side in pair if isinstance(side, int) and side >= 1]
+        sides = [int(side) for side in pair if is_whole(side) and side >= 1]
         if len(pair) != 2 or len(sides) != 2:
             raise ValueError(f"image_size must be a positive int or (height, width); got {size!r}.")
         return sides[0], sides[1], 3
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number, Python's or NumPy's, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a real number, Python's or NumPy's, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,5 +1,6 @@
 """Models and rewards of the installed dm_control suite, read without importing it (it would choose a renderer)."""
 
+import copy
 import functools
 import importlib.util
 from pathlib import Path
@@ -31,7 +32,12 @@ def compile_model(xml: str) -> mujoco.MjModel:
 
 
 def suite_model(name: str) -> mujoco.MjModel:
-    """The suite's own model of a domain, for instance "cheetah"."""
+    """The suite's own model of a domain, for instance "cheetah"; each call gives a model of its own."""
+    return copy.copy(_compiled(name))
+
+
+@functools.cache
+def _compiled(name: str) -> mujoco.MjModel:
     return compile_model((suite_folder() / f"{name}.xml").read_text())
 
 

@@ -57,8 +57,13 @@ class FrozenEncoder:
             raise ValueError(
                 f"{who} needs pixels; this env's observation is {space}. Make it with observation='pixels'."
             )
+        height, width, channels = self.module.input_shape
+        if space.shape == (channels, height, width):
+            raise ValueError(
+                f"{who}: the encoder takes frames (height, width, 3), this env gives {space.shape}: put the encoder inside "
+                "the wrapper that transposes them."
+            )
         if space.shape != self.module.input_shape:
-            height, width, _ = self.module.input_shape
             raise ValueError(
                 f"{who}: the encoder takes {height}x{width} frames, this env gives {space.shape}. "
                 f"Make it with image_size=({height}, {width})."
@@ -67,10 +72,9 @@ class FrozenEncoder:
     def _check_vector_space(self, space: spaces.Space[Any], who: str) -> None:
         fits = isinstance(space, spaces.Box) and space.dtype == np.float32
         if not fits or space.shape != self.module.input_shape:
-            observed, (width,) = self.module.config.observed, self.module.input_shape
             raise ValueError(
-                f"{who}: the encoder takes vectors of {width} numbers, this env's observation is {space}. Make it with "
-                f"observation={observed!r}."
+                f"{who}: the encoder reads {self.module.reads}; this env's observation is {space}. Make that world with "
+                f"observation={self.module.config.observed!r}."
             )
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:

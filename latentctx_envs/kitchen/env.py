@@ -66,9 +66,11 @@ class KitchenEnv(LatentContextEnv):
         render_mode: str | None = None,
         **settings: Any,
     ) -> None:
+        if settings.pop("context_visible", False):
+            raise ValueError("the kitchen's pictures cannot show its context: leave context_visible=False.")
         defaults = {"image_size": IMAGE_SIZE, "camera": CAMERA, "terminate_on_success": True}
         super().__init__(
-            Settings(context_visible=False, **{**defaults, **settings}),
+            Settings(**{**defaults, **settings}),
             context_type=KitchenContext,
             vector_spaces={
                 "state": spaces.Box(-np.inf, np.inf, (POSITIONS + VELOCITIES,), np.float32),
@@ -108,7 +110,8 @@ class KitchenEnv(LatentContextEnv):
 
     def draw_context(self, rng: np.random.Generator) -> Context:
         """A context that an episode may have, drawn from `rng`; with fixed sub-tasks always theirs."""
-        return self._fixed or KitchenContext.sample(rng, self.settings.context_split)
+        drawn = KitchenContext.sample(rng, self.settings.context_split)
+        return self._fixed or drawn  # a seed gives the same start either way
 
     def position_of(self, states: np.ndarray) -> np.ndarray:
         """The positions of robot and objects, float32 (n, 30) of (n, 59)."""

@@ -6,7 +6,9 @@ all contacts, the repeated walk of the hand to its start (`resets`). Upstream's 
 leaves the accelerations that the solver of the next step starts from, and without it the last bits drift away.
 """
 
+import copy
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -18,6 +20,8 @@ from latentctx_envs.meta_world import resets
 from latentctx_envs.meta_world.borrowed import compose
 from latentctx_envs.meta_world.senses import FRAME, Senses
 from latentctx_envs.stored_state import checked_state, get_state
+
+NOTED = ("_target_to_obj_init",)  # attributes in which upstream's reward functions keep notes
 
 
 class Sawyer(Senses):
@@ -109,6 +113,16 @@ class Sawyer(Senses):
         """Where the task's point should be in the running episode [m], float64 (3,), as success is judged."""
         assert self._target_pos is not None  # every reset sets it
         return self._target_pos.copy()
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the reward function has noted in the running episode; only bin-picking's notes anything."""
+        return {name: copy.copy(getattr(self, name)) for name in NOTED if hasattr(self, name)}
+
+    @notes.setter
+    def notes(self, notes: Mapping[str, Any]) -> None:
+        for name, value in notes.items():
+            setattr(self, name, value)
 
     def physics_state(self, parts: int = resets.STATE) -> np.ndarray:
         """All that the physics of the next step depends on beside action and random vector, float64 (k,).

@@ -117,10 +117,12 @@ class MetaWorldEnv(LatentContextEnv):
 
     def draw_context(self, rng: np.random.Generator) -> Context:
         """A context that an episode may have, drawn from `rng`; with a frozen goal always the first."""
-        if self._frozen and self._kept is not None:
-            return self._kept
         task = self._tasks[int(rng.choice(len(self._tasks), p=self._shares))]
-        self._kept = MetaWorldContext.of_task(task, rng)
+        drawn = MetaWorldContext.of_task(
+            task, rng
+        )  # also where one is kept: a seed gives the same start either way
+        if self._kept is None or not self._frozen:
+            self._kept = drawn
         return self._kept
 
     def position_of(self, states: np.ndarray) -> np.ndarray:
@@ -140,16 +142,17 @@ class MetaWorldEnv(LatentContextEnv):
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but engines and renderers, which a copy makes for itself, and the state of the physics."""
-        physics = self._engine.physics_state() if self._arranged is not None else None
-        return {**self.__dict__, "_engine": None, "_engines": {}, "_renderers": {}, "physics": physics}
+        kept = (self._engine.physics_state(), self._engine.notes) if self._arranged is not None else None
+        return {**self.__dict__, "_engine": None, "_engines": {}, "_renderers": {}, "kept": kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        physics, now = state.pop("physics"), state["_now"]
+        kept, now = state.pop("kept"), state["_now"]
         self.__dict__.update(state)
         self._engine = self._engine_of(self._tasks[0])
-        if self._arranged is not None:
+        if self._arranged is not None and kept is not None:
             self._arrange(self._arranged, self._offset)
-            self._engine.set_physics_state(physics)
+            self._engine.set_physics_state(kept[0])
+            self._engine.notes = kept[1]
             self._now = now
 
     @property
@@ -258,7 +261,8 @@ class PickPlaceEnv(MetaWorldEnv):
     """
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{"task": "pick-place-v3", "goal_visible": False, **settings})
+        chosen = {} if settings.get("tasks") else {"task": "pick-place-v3"}
+        super().__init__(**{**chosen, "goal_visible": False, **settings})
 
 
 class DoorEnv(MetaWorldEnv):
@@ -269,7 +273,7 @@ class DoorEnv(MetaWorldEnv):
     """
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{"tasks": "door", **settings})
+        super().__init__(**{**({} if settings.get("task") else {"tasks": "door"}), **settings})
 
 
 def goal_sites(model: mujoco.MjModel) -> tuple[str, ...]:
@@ -309,6 +313,11 @@ def _choice(task: str | None, tasks: str | Sequence[str] | None, split: Split) -
         tasks = "ml45"
     if isinstance(tasks, str):
         return tasks_of(tasks, split)
+    if task is None and split != "all":
+        raise ValueError(
+            f"context_split chooses among the tasks of a named set, such as ml45; tasks={tasks!r} has no splits: leave "
+            f"'all', got {split!r}."
+        )
     chosen = (task,) if task is not None else tuple(tasks or ())
     unknown = [name for name in chosen if name not in TASKS]
     if unknown or not chosen or len(set(chosen)) < len(chosen):

@@ -32,7 +32,13 @@ class EncodeObservation(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         gym.utils.RecordConstructorArgs.__init__(self, _disable_deepcopy=True, encoder=name, device=device)
         gym.Wrapper.__init__(self, env)
         self._transform = Transform(
-            encoder, env.observation_space, env.action_space, count=1, who="EncodeObservation", device=device
+            encoder,
+            env.observation_space,
+            env.action_space,
+            count=1,
+            settings=getattr(env.unwrapped, "settings", None),
+            who="EncodeObservation",
+            device=device,
         )
         self.encoder = self._transform.encoder
         self.observation_space = self._transform.space

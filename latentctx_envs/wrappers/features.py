@@ -1,5 +1,6 @@
 """Spaces and values of encoded observations, side by side for all wrappers."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class Transform:
         space: of one environment's observations.
         action_space: of one environment's actions, which a filter follows.
         count: N.
+        settings: of the environments, where they have some: frames of another profile than the encoder's give a warning.
         who: the wrapper's name, for its refusals.
         device: torch device.
 
@@ -37,12 +39,15 @@ class Transform:
         action_space: spaces.Space[Any],
         *,
         count: int,
+        settings: Any = None,
         who: str,
         device: str = "cpu",
     ) -> None:
         self.encoder = FrozenEncoder(encoder, device=device)
         module = self.encoder.module
         self._kind = module.observed if isinstance(module, StatefulEncoder) else PIXELS
+        if self._kind == PIXELS:
+            _warn_of_other_frames(module, settings, who)
         self.space = self._encoded_space(space, who)
         self._streams: Streams | None = None
         if isinstance(module, StatefulEncoder):
@@ -120,3 +125,14 @@ class Transform:
         return {
             (name if key == seen else key): features if key == seen else part for key, part in parts.items()
         }
+
+
+def _warn_of_other_frames(encoder: Encoder, settings: Any, who: str) -> None:
+    """Frames of another profile are taken, but features of them are not those of the pretraining."""
+    trained, drawn = encoder.render_profile, getattr(settings, "render_profile", None)
+    if None not in (trained, drawn) and trained != drawn:
+        warnings.warn(
+            f"{who}: the encoder was trained on frames of render_profile={trained!r}, this environment draws {drawn!r}, and "
+            f"its features will differ. Make it with render_profile={trained!r}.",
+            stacklevel=4,
+        )

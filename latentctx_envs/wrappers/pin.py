@@ -12,7 +12,8 @@ from latentctx_envs.context import Context
 class PinContext(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """Pin the hidden context through every reset, also those that a vector environment makes by itself.
 
-    `reset(options={"context": c})` pins one episode. Learners that reset without options (Stable-Baselines3's do) need
+    `reset(options={"context": c})` pins one episode: what a vector environment starts by itself afterwards has other
+    contexts. Learners that reset without options (Stable-Baselines3's do) need
     this to learn one context; the start states are those that the seed gives without it.
 
     Args:
@@ -26,7 +27,10 @@ class PinContext(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
     def __init__(self, env: gym.Env[Any, Any], context: Context | Mapping[str, Any]) -> None:
         kind = getattr(env.unwrapped, "context_type", None)
         if not (isinstance(kind, type) and issubclass(kind, Context)):
-            raise ValueError(f"PinContext needs a LatentCtx environment; {env} has no context.")
+            raise ValueError(
+                f"PinContext needs a LatentCtx environment, a single one whose contexts can be pinned; got {env}. Of a vector "
+                "of them pin each: gym.vector.SyncVectorEnv([lambda: PinContext(gym.make(...), context), ...])."
+            )
         self._context = kind.coerce(context).to_dict()
         gym.utils.RecordConstructorArgs.__init__(self, context=self._context)
         gym.Wrapper.__init__(self, env)

@@ -46,6 +46,7 @@ class VecEncodeObservation(VecEnvWrapper):
             venv.observation_space,
             venv.action_space,
             count=venv.num_envs,
+            settings=venv.get_attr("settings", [0])[0] if venv.has_attr("settings") else None,
             who="VecEncodeObservation",
             device=device,
         )
@@ -100,9 +101,11 @@ class EncoderExtractor(BaseFeaturesExtractor):
         refuse_memory(module, "EncoderExtractor")
         super().__init__(observation_space, module.features_dim)
         height, width, channels = module.input_shape
-        if observation_space.shape not in ((channels, height, width), (height, width, channels)):
+        fits = observation_space.shape in ((channels, height, width), (height, width, channels))
+        if not fits or observation_space.dtype != np.uint8:
             raise ValueError(
-                f"EncoderExtractor: the encoder takes {height}x{width} frames, this space is {observation_space}."
+                f"EncoderExtractor: the encoder takes uint8 frames of {height}x{width} pixels, this space is "
+                f"{observation_space}."
             )
         self._channels_first = observation_space.shape == (channels, height, width)
         self._freeze = freeze
@@ -120,6 +123,16 @@ class EncoderExtractor(BaseFeaturesExtractor):
         return self
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """Features (B, D) of SB3's normalised pixels."""
+        """Features (B, D) of SB3's normalised pixels.
+
+        Raises:
+            ValueError: they are not in [0, 1]: SB3 was told `normalize_images=False`, or `VecNormalize` was there before.
+        """
+        low, high = observations.aminmax()
+        if low < 0.0 or high > 1.0:
+            raise ValueError(
+                f"EncoderExtractor takes pixels that SB3 has divided by 255; these go from {low:.3g} to {high:.3g}. Leave "
+                "normalize_images on, and VecNormalize's norm_obs off."
+            )
         frames = observations.permute(0, 2, 3, 1) if self._channels_first else observations
         return self.encoder((frames * 255.0).round().to(torch.uint8))

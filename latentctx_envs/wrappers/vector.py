@@ -36,6 +36,7 @@ class VectorEncodeObservation(gym.vector.VectorWrapper):
             env.single_observation_space,
             env.single_action_space,
             count=env.num_envs,
+            settings=getattr(env.unwrapped, "settings", None),
             who="VectorEncodeObservation",
             device=device,
         )

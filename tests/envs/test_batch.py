@@ -14,6 +14,26 @@ IDS = ("LatentCtx-PointMass-v0", "LatentCtx-CheetahRun-v0", "LatentCtx-WalkerRun
 N = 5
 
 
+FORKED = """
+import os, signal, warnings
+import gymnasium as gym
+import numpy as np
+import latentctx_envs
+
+warnings.simplefilter("ignore")
+many = gym.make_vec("LatentCtx-Walker-v0", num_envs=4, num_threads=2)
+many.reset(seed=0)
+many.step(np.zeros((4, 6)))
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    many.step(np.zeros((4, 6)))
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+many.step(np.zeros((4, 6)))
+"""
+
+
 def drive(env: Any, steps: int = 30, **reset: Any) -> list[Any]:
     rng = np.random.default_rng(1)
     trace = [env.reset(seed=4, **reset)]
@@ -70,3 +90,7 @@ def test_only_the_chosen_step() -> None:
     changed = (batch.rows() != before).any(axis=1)
     assert changed.tolist() == [True, False, True]
     batch.close()
+
+
+def test_a_forked_child_steps_with_threads_of_its_own(run_python) -> None:
+    run_python(FORKED)

@@ -142,3 +142,24 @@ def test_split_all_has_no_finite_list(refuses) -> None:
 def test_sampling_an_unknown_split_is_refused(refuses) -> None:
     with refuses("train, test, all", "'validation'"):
         PointMassContext.sample(np.random.default_rng(0), "validation")  # type: ignore[arg-type]
+
+
+def test_a_refused_reset_draws_nothing():
+    with gym.make("LatentCtx-PointMass-v0") as asked, gym.make("LatentCtx-PointMass-v0") as plain:
+        for env in (asked, plain):
+            env.reset(seed=0)
+        with pytest.raises(ValueError, match="goal"):
+            asked.reset(seed=1, options={"context": {"goal": (9.0, 9.0)}})
+        assert asked.reset()[1]["context"] == plain.reset()[1]["context"]
+
+
+def test_settings_take_numpys_numbers_and_no_words_for_truth(refuses):
+    numbers = {"action_repeat": np.int64(2), "noise_scale": np.float32(0.1)}
+    with gym.make("LatentCtx-PointMass-v0", observation="pixels", image_size=np.int64(24), **numbers) as env:
+        assert env.reset(seed=0)[0].shape == (24, 24, 3)
+    for name, value in {"terminate_on_success": "False", "image_size": True, "action_repeat": True}.items():
+        with refuses(name, repr(value)):
+            gym.make("LatentCtx-PointMass-v0", **{name: value})
+    for name in ("observation", "render_profile"):
+        with refuses(name, "must be one of"):
+            gym.make("LatentCtx-PointMass-v0", **{name: ["state", ["x"]]})

@@ -165,7 +165,7 @@ def test_a_saved_filter_comes_back_and_the_wrapped_environment_serialises(tmp_pa
 
 
 def test_what_it_does_not_take_is_refused(refuses: Any) -> None:
-    with refuses("takes vectors of 15 numbers", "observation='position'"):
+    with refuses("vectors of 15 numbers of the walker", "observation='position'"):
         EncodeObservation(gym.make(ID), encoder_of())
     with refuses("follows actions of 6 numbers"):
         EncodeObservation(_OtherActions(gym.make(ID, **SEEN)), encoder_of())

@@ -1,5 +1,6 @@
 """The Meta-World worlds: hidden goals, honest seeds, the authors' picture, exact replay."""
 
+import copy
 import json
 import pickle
 from typing import Any
@@ -12,7 +13,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from latentctx_envs.meta_world import make_sawyer
 from latentctx_envs.meta_world.context import MetaWorldContext
 from latentctx_envs.meta_world.env import authors_window
-from latentctx_envs.meta_world.scripted import success_state
+from latentctx_envs.meta_world.scripted import scripted_policy, success_state
 from latentctx_envs.meta_world.splits import TASK_SETS, TASKS, TWICE
 from latentctx_envs.rendering import Renderer
 
@@ -262,3 +263,30 @@ def test_renderers_of_tasks_that_were_not_seen_lately_are_closed_and_made_again(
         assert [task for task, _ in base._renderers] == [FIVE[2], FIVE[0]]
     assert np.array_equal(frames[0], frames[3])
     assert not np.array_equal(frames[0], frames[1])
+
+
+def test_a_seed_repeats_also_where_the_goal_is_frozen() -> None:
+    with gym.make("LatentCtx-PickPlace-v0", frozen_goal=True) as env:
+        first, again = env.reset(seed=3), env.reset(seed=3)
+        assert data_equivalence(first, again, exact=True)
+
+
+def test_a_copy_of_a_running_episode_keeps_what_the_reward_has_noted() -> None:
+    """Bin-picking's reward counts from where the puck was first lifted."""
+    policy = scripted_policy("bin-picking-v3")
+    with gym.make("LatentCtx-MetaWorld-v0", task="bin-picking-v3") as env:
+        observation, _ = env.reset(seed=3)
+        for _ in range(120):
+            observation, *_ = env.step(policy(observation.astype(float)))
+        action = policy(observation.astype(float))
+        copies = copy.deepcopy(env), pickle.loads(pickle.dumps(env))
+        _, reward, *_ = env.step(action)
+        for other in copies:
+            assert other.step(action)[1] == reward
+
+
+def test_tasks_by_name_have_no_splits_and_doors_take_one_task(refuses: Any) -> None:
+    with refuses("named set", "'test'"):
+        gym.make("LatentCtx-MetaWorld-v0", tasks=["door-lock-v3", "door-open-v3"], context_split="test")
+    with gym.make("LatentCtx-Door-v0", task="door-open-v3") as env:
+        assert env.reset(seed=0)[1]["context"]["task"] == "door-open-v3"

@@ -1,5 +1,6 @@
 """The Stable-Baselines3 twins: VecEncodeObservation, EncoderExtractor, and PPO over frozen features."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from latentctx_envs.encoders import FrozenEncoder
+from latentctx_envs.encoders import FrozenEncoder, load_encoder
 from latentctx_envs.wrappers import EncodeObservation
 from latentctx_envs.wrappers.sb3 import EncoderExtractor, VecEncodeObservation
 
@@ -176,3 +177,29 @@ def test_saved_policy_with_an_encoder_predicts_alike(tiny_encoder_dir: Path, tmp
     assert np.array_equal(
         model.predict(frame, deterministic=True)[0], loaded.predict(frame, deterministic=True)[0]
     )
+
+
+@pytest.mark.parametrize("how", ["floats", "undivided", "normalised"])
+def test_an_extractor_refuses_what_are_not_pixels_in_0_to_1(how, tiny_encoder_dir):
+    height, width, _ = load_encoder(tiny_encoder_dir).input_shape
+    space = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
+    if how == "floats":
+        with pytest.raises(ValueError, match="uint8 frames"):
+            EncoderExtractor(gym.spaces.Box(0.0, 255.0, space.shape, np.float32), tiny_encoder_dir)
+        return
+    extractor = EncoderExtractor(space, tiny_encoder_dir)
+    frames = torch.full((1, height, width, 3), {"undivided": 200.0, "normalised": -0.01}[how])
+    with pytest.raises(ValueError, match="normalize_images"):
+        extractor(frames)
+
+
+def test_frames_of_another_profile_are_taken_with_a_warning(tiny_encoder_dir):
+    encoder = load_encoder(tiny_encoder_dir)
+    encoder.training_record = {"config": {"render_profile": "fast"}}
+    shown = {"observation": "pixels", "image_size": encoder.input_shape[:2]}
+    make = partial(gym.make, "LatentCtx-PointMass-v0", **shown)
+    EncodeObservation(make(render_profile="fast"), encoder).close()
+    with pytest.warns(UserWarning, match="render_profile='fast'"):
+        EncodeObservation(make(render_profile="turbo"), encoder).close()
+    with pytest.warns(UserWarning, match="draws 'turbo'"):
+        VecEncodeObservation(DummyVecEnv([partial(make, render_profile="turbo")]), encoder).close()
