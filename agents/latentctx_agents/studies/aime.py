@@ -33,7 +33,7 @@ from latentctx_agents.studies.aime_grid import (
     AimeGrid,
     AimeStudyConfig,
 )
-from latentctx_agents.workers import study_workers
+from latentctx_agents.workers import StudyWorkers
 from latentctx_agents.world_models.train import train_world_model
 from latentctx_agents.world_models.windows import open_episodes
 from latentctx_datasets import StateStore, collect
@@ -97,7 +97,7 @@ def run_study(config: AimeStudyConfig, grid: AimeGrid, folder: Path, *, workers:
             open_episodes(dataset, observed, config.world_model.model.image_size)
     file = folder / "results.csv"
     groups = _by_knowledge(arms)
-    with study_workers(workers) as pool:
+    with StudyWorkers(workers) as pool:
         jobs: dict[Future[list[Measurement]], str] = {
             pool.submit(run_arms, config, group, tasks, grid.demos, folder): name
             for name, group in groups.items()

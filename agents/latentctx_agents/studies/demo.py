@@ -26,7 +26,7 @@ from latentctx_agents.report import write_report
 from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder, read_metrics
 from latentctx_agents.stats import bootstrap_interval
-from latentctx_agents.workers import study_workers
+from latentctx_agents.workers import StudyWorkers
 from latentctx_datasets import collect, open_store
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.cores import available_cores
@@ -91,7 +91,7 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
         collect.build(config.pretrain.dataset)
         collect.build(config.finetune_dataset)
         open_store(config.pretrain.dataset, config.pretrain.view, workers=count)
-    with study_workers(count) as pool:
+    with StudyWorkers(count) as pool:
         with _stage("learn", seconds, folder):
             results = _learn(config, folder, pool)
         with _stage("report", seconds, folder):

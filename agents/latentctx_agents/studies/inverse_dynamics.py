@@ -31,7 +31,7 @@ from latentctx_agents.studies.inverse_dynamics_grid import (
     frozen_name,
     pretraining,
 )
-from latentctx_agents.workers import study_workers
+from latentctx_agents.workers import StudyWorkers
 from latentctx_datasets import RECIPES, View, collect, open_store
 from latentctx_envs.cores import available_cores
 from latentctx_envs.encoders import load_encoder
@@ -61,7 +61,7 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
     count = workers if workers is not None else available_cores()
     _prepare(config, views, count)
     file = folder / "results.csv"
-    with study_workers(workers) as pool:
+    with StudyWorkers(workers) as pool:
         jobs: dict[Future[list[dict[str, Any]]], Arm] = {
             pool.submit(run_arm, config, arm, views[arm], grid.demos, folder, frozen.get(arm.method)): arm
             for arm in arms

@@ -20,7 +20,7 @@ from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder
 from latentctx_agents.stats import bootstrap_interval
 from latentctx_agents.studies.demo import QUICK, DemoConfig, cells_of, encoder_run
-from latentctx_agents.workers import study_workers
+from latentctx_agents.workers import StudyWorkers
 from latentctx_datasets import collect, open_store
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.cores import available_cores
@@ -69,7 +69,7 @@ def run_profiles(config: ProfilesConfig, folder: Path, *, workers: int | None = 
     for profile in config.profiles:
         open_store(config.demo.pretrain.dataset, config.arm(profile, 0).pretrain.view, workers=count)
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    with study_workers(workers) as pool:
+    with StudyWorkers(workers) as pool:
         jobs: dict[Future[list[dict[str, Any]]], tuple[str, int]] = {
             pool.submit(_one, config.arm(profile, seed), folder / f"{profile}-{seed}"): (profile, seed)
             for seed in range(config.seeds)
