@@ -18,6 +18,7 @@ from latentctx_agents.runs import MetricsLog
 from latentctx_envs.replacing import replacing
 
 CHECKPOINT_SECONDS = 15.0
+CPU_STATE, GPU_STATE = "torch_rng", "torch_cuda_rng"  # of torch's generators, in a checkpoint
 CHECKPOINT_FILE = "checkpoint.safetensors"
 Metrics = dict[str, float]
 LossFunction = Callable[[], tuple[Tensor, Metrics]]
@@ -92,6 +93,9 @@ class Stepper:
         groups: Sequence[Sequence[nn.Parameter]] | None = None,
     ) -> None:
         self.modules = nn.ModuleList(modules)
+        self.moving = (
+            False  # weights began to move; whoever counts steps sets it back once the step is counted
+        )
         self._clip = clip
         self._parameters = [p for p in self.modules.parameters() if p.requires_grad]
         self._groups = [list(group) for group in groups] if groups is not None else [self._parameters]
@@ -111,6 +115,7 @@ class Stepper:
         if self._clip is not None:
             for group in self._groups:
                 nn.utils.clip_grad_norm_(group, self._clip)
+        self.moving = True
         self._optimizer.step()
 
     def tensors(self) -> dict[str, Tensor]:
@@ -175,28 +180,37 @@ class Training:
             groups=groups,
         )
         self.modules = self._stepper.modules
-        self._begun: tuple[Any, Tensor] | None = None  # both generators before the step that is being done
-        self._moving = False  # the weights are between two steps
+        self._begun: tuple[Any, dict[str, Tensor]] | None = (
+            None  # all generators before the step that is being done
+        )
 
-    def run(self, loss: LossFunction) -> Iterator[tuple[int, Metrics]]:
-        """Train to the last step; yield (step, mean metrics) every `log_every` steps and at the end."""
+    def run(
+        self, loss: LossFunction, after: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[int, Metrics]]:
+        """Train to the last step; yield (step, mean metrics) every `log_every` steps and at the end.
+
+        Args:
+            loss: of the next step.
+            after: called after every step but those with which something is yielded.
+        """
         config = self.config
         sums: dict[str, float] = {}
         count = 0
         self.modules.train()
         while self.step < config.steps:
-            self._begun = self.rng.bit_generator.state, torch.get_rng_state()
+            self._begun = self.rng.bit_generator.state, _torch_states()
             value, metrics = loss()
-            self._moving = True
             self._stepper.step(value, learning_rate=self._rate())
             self.step += 1
-            self._moving, self._begun = False, None
+            self._stepper.moving, self._begun = False, None
             count += 1
             for name, number in {"loss": value.item(), **metrics}.items():
                 sums[name] = sums.get(name, 0.0) + number
             if self.step % config.log_every == 0 or self.step == config.steps:
                 yield self.step, {name: total / count for name, total in sums.items()}
                 sums, count = {}, 0
+            else:
+                after()
         self.modules.eval()
 
     def _rate(self) -> float:
@@ -218,11 +232,11 @@ class Training:
 
         Where the weights themselves were being moved, the checkpoint that is there stays.
         """
-        if self._moving:
+        if self._stepper.moving:
             return
         if self._begun is not None:
-            self.rng.bit_generator.state, torch_state = self._begun
-            torch.set_rng_state(torch_state)
+            self.rng.bit_generator.state, states = self._begun
+            _set_torch_states(states)
         self.save(directory)
 
     def restore(self, directory: Path) -> bool:
@@ -249,27 +263,41 @@ def write_weights(path: Path, module: nn.Module) -> None:
 def write_checkpoint(
     path: Path, tensors: Mapping[str, Tensor], *, rng: np.random.Generator, facts: Mapping[str, Any]
 ) -> None:
-    """Tensors, the state of both random generators and JSON values, in one move."""
+    """Tensors, the states of all random generators and JSON values, in one move."""
     state = {"facts": json.dumps(dict(facts)), "rng": json.dumps(rng.bit_generator.state)}
     with replacing(path) as fresh:
-        save_file({**tensors, "torch_rng": torch.get_rng_state()}, fresh, metadata=state)
+        save_file({**tensors, **_torch_states()}, fresh, metadata=state)
+
+
+def _torch_states() -> dict[str, Tensor]:
+    """Of torch's generators: the processor's and, where one is in use, that of the current GPU."""
+    states = {CPU_STATE: torch.get_rng_state()}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states[GPU_STATE] = torch.cuda.get_rng_state()
+    return states
+
+
+def _set_torch_states(states: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(states[CPU_STATE])
+    if GPU_STATE in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[GPU_STATE])
 
 
 @contextmanager
 def read_checkpoint(
     path: Path, *, rng: np.random.Generator
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
-    """What `write_checkpoint` wrote, for a block that continues from it; then both generators continue, too.
+    """What `write_checkpoint` wrote, for a block that continues from it; then all generators continue, too.
 
     Raises:
         ValueError: the file is damaged, or the block finds that it belongs to another training.
     """
     try:
         tensors, state = load_file(path), _metadata(path)
-        torch_rng = tensors.pop("torch_rng")
+        states = {name: tensors.pop(name) for name in (CPU_STATE, GPU_STATE) if name in tensors}
         yield tensors, json.loads(state["facts"])
         rng.bit_generator.state = json.loads(state["rng"])
-        torch.set_rng_state(torch_rng)
+        _set_torch_states(states)
     except Exception as error:  # safetensors, json and torch raise many types on damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} does not fit this training ({reason}): remove it to start over.") from None
@@ -312,12 +340,17 @@ def run_resumable(training: Training, loss: LossFunction, directory: Path) -> It
     training.restore(directory)
     log = MetricsLog(directory, start=training.step)
     saved = time.monotonic()
+
+    def save_in_time() -> None:
+        nonlocal saved
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            training.save(directory)
+            saved = time.monotonic()
+
     try:
-        for step, metrics in training.run(loss):
+        for step, metrics in training.run(loss, after=save_in_time):
             log.write(step, metrics)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                training.save(directory)
-                saved = time.monotonic()
+            save_in_time()
             yield step, metrics
     finally:
         log.close()

@@ -19,7 +19,7 @@ from latentctx_agents.optim import (
     unheard,
 )
 from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
-from latentctx_agents.runs import RunFolder, training_record
+from latentctx_agents.runs import RunFolder, data_origin, training_record
 from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_store
 from latentctx_envs.encoders import PAPER as PAPER_NET
 from latentctx_envs.encoders import QUICK as QUICK_NET
@@ -109,7 +109,7 @@ def pretrain(
         ValueError: the folder belongs to another config, or the dataset has too few contexts.
         DatasetError: the dataset is missing or damaged.
     """
-    RunFolder(directory, config)
+    RunFolder(directory, config, data_origin(config.dataset))
     target = directory / "encoder"
     if target.is_dir():
         return ConvNet.from_pretrained(target).to(device)

@@ -12,15 +12,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from latentctx_datasets import library
 from latentctx_envs.replacing import replacing
 
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "dm_control", "minari", "stable-baselines3")
+
+OWN = {
+    "config.json",
+    "versions.json",
+    "origin.json",
+}  # what the folder says of the run, before anything is done
 
 
 class RunFolder:
     """Where one training or study writes; an existing folder is continued if its config is the same.
 
-    Options that the folder's config does not know, because they are newer than it, must have their defaults.
+    Options that the folder's config does not know, because they are newer than it, must have their defaults. A folder in
+    which nothing was done yet, as after a command that was refused, is taken over.
 
     Args:
         path: the folder, made if need be.
@@ -36,6 +44,9 @@ class RunFolder:
         self.path = path
         text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
         file = path / "config.json"
+        if path.is_dir() and {found.name for found in path.iterdir()} <= OWN:
+            for name in OWN:
+                (path / name).unlink(missing_ok=True)
         if file.exists() and not holds(_parsed(file), config):
             raise ValueError(
                 f"{path} holds a run with another config: choose another folder or move it away."
@@ -60,6 +71,14 @@ class RunFolder:
                 raise ValueError(
                     f"{self.path} was begun from another {name}: choose another folder or move it away."
                 )
+
+
+def data_origin(dataset_id: str) -> dict[str, str]:
+    """The dataset that a run is begun from, as an `origin`; nothing where it is not there (any more)."""
+    try:
+        return {"dataset": library.recorded_hash(library.load(dataset_id))}
+    except library.DatasetError:
+        return {}
 
 
 def _parsed(file: Path) -> Any:

@@ -1,9 +1,11 @@
 """Worker processes of a study: one thread of torch each, and none that outlives the study."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from types import TracebackType
@@ -48,12 +50,15 @@ class StudyWorkers(ProcessPoolExecutor):
             return
         processes = list((self._processes or {}).values())
         self.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(GRACE)
-            if process.is_alive():
-                process.kill()
+        latest = time.monotonic() + GRACE
+        while (
+            alive := [process for process in processes if process.is_alive()]
+        ) and time.monotonic() < latest:
+            for process in alive:
+                process.terminate()  # again and again: Python does not see a signal on its way into a long call
+            multiprocessing.connection.wait([process.sentinel for process in alive], timeout=1.0)
+        for process in alive:
+            process.kill()
 
 
 _running = _ending = False  # of a worker: whether it computes, and whether it was told to end

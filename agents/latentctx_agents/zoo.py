@@ -120,7 +120,7 @@ def publish(run: Path, name: str, results: Iterable[Path] = (), *, zoo: Path = Z
         "bytes": stored_bytes(encoder),
         "command": command_line(),
         "metrics": _last_metrics(run),
-        "results": _success(rows, record) if rows else [],
+        "results": _success(rows, record, trial.world) if rows else [],
     }
     encoder.save_pretrained(zoo / name, precision="float16", published=published)
     return zoo / name
@@ -170,20 +170,21 @@ def stored_bytes(encoder: Encoder) -> int:
     return buffers + 2 * sum(parameter.numel() for parameter in encoder.parameters())
 
 
-def _success(rows: list[dict[str, Any]], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _success(rows: list[dict[str, Any]], record: Mapping[str, Any], world: str) -> list[dict[str, Any]]:
     """Success of this encoder's method and, in the same settings, of the others: means over contexts.
 
-    Rows of other seeds, or of other pretraining, belong to other encoders and are left out.
+    Rows of other worlds and seeds, or of other pretraining, belong to other encoders and are left out.
 
     Raises:
         ValueError: no row is of this encoder.
     """
-    found = [row for row in rows if row["metric"] == "success" and row["seed"] == record["seed"]]
+    common = {"metric": "success", "seed": record["seed"], "world": world}
+    found = [row for row in rows if all(row[name] == value for name, value in common.items())]
     own = [row for row in found if row["method"] == record["objective"] and _same_training(row, record)]
     if not own:
         config = record["config"]
         raise ValueError(
-            f"the results hold no success of {record['objective']!r} with seed {record['seed']}, "
+            f"the results hold no success of {record['objective']!r} in {world} with seed {record['seed']}, "
             f"{config.get('contexts')} pretraining contexts and n_step {config.get('n_step')}: "
             "they are not of this encoder."
         )

@@ -58,15 +58,16 @@ class StateStore:
         starts: int64 (e,), index of each episode's first frame.
         lengths: int64 (e,), number of actions of each episode (it has one frame more).
         contexts: float32 (e, c), privileged.
+        dataset_id: by which it was opened; equal datasets of two ids share a store.
     """
 
     kind: ClassVar[mapped.Kind] = STATE_KIND
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dataset_id: str | None = None) -> None:
         self.path = path
         self.manifest = mapped.verified_manifest(path, self.kind, self._readable)
         self.key: str = self.manifest["key"]
-        self.dataset_id: str = self.manifest["dataset_id"]
+        self.dataset_id: str = dataset_id or self.manifest["dataset_id"]
         arrays = mapped.open_arrays(path, self.kind)[-len(STATE_ARRAYS) :]
         self.observations, self.actions, self.rewards, self.starts, self.lengths, self.contexts = arrays
 
@@ -90,8 +91,8 @@ class PixelStore(StateStore):
 
     kind: ClassVar[mapped.Kind] = KIND
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, dataset_id: str | None = None) -> None:
+        super().__init__(path, dataset_id)
         self.view = View(**self.manifest["view"])
         self.frames = mapped.open_arrays(path, self.kind)[0]
 
@@ -116,7 +117,7 @@ def open_states(dataset_id: str) -> StateStore:
     path = cache_root() / "states" / mapped.digest_of(parts)
     mapped.ensure(path, STATE_KIND, lambda partial: _build_states(dataset_id, partial))
     _check_source(path, dataset_id)
-    return StateStore(path)
+    return StateStore(path, dataset_id)
 
 
 def _check_source(path: Path, dataset_id: str) -> None:
@@ -156,7 +157,7 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
     count = workers if workers is not None else available_cores()
     mapped.ensure(path, KIND, lambda partial: _build(dataset_id, view, partial, count))
     _check_source(path, dataset_id)
-    return PixelStore(path)
+    return PixelStore(path, dataset_id)
 
 
 def holds_frames(dataset: minari.MinariDataset) -> bool:
@@ -182,7 +183,7 @@ def open_frames(dataset_id: str) -> PixelStore:
     path = cache_root() / "pixels" / mapped.digest_of(parts)
     mapped.ensure(path, KIND, lambda partial: _build_frames(dataset_id, partial))
     _check_source(path, dataset_id)
-    return PixelStore(path)
+    return PixelStore(path, dataset_id)
 
 
 def _build_frames(dataset_id: str, partial: Path) -> dict[str, Any]:

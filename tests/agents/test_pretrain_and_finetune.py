@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentctx_agents import cells, finetune, pretrain
+from latentctx_agents import cells, finetune, pretrain, runs
 from latentctx_agents.evaluate import success_of
 from latentctx_agents.finetune import (
     Demonstrations,
@@ -274,3 +274,13 @@ def test_input_scale_follows_the_contrast_of_the_frames(tiny_pretrain, contrast,
 def test_impossible_input_rms_is_refused(tiny_pretrain, refuses):
     with refuses("input_rms", "None"):
         dataclasses.replace(tiny_pretrain, input_rms=0.0)
+
+
+def test_a_run_knows_its_dataset_and_refuses_another_of_the_same_name(
+    tiny_pretrain, tmp_path, monkeypatch, refuses
+):
+    pretrain.pretrain(tiny_pretrain, tmp_path / "run")
+    pretrain.pretrain(tiny_pretrain, tmp_path / "run")
+    monkeypatch.setattr(runs.library, "recorded_hash", lambda dataset: "0" * 64)
+    with refuses("begun from another dataset", "another folder"):
+        pretrain.pretrain(tiny_pretrain, tmp_path / "run")

@@ -129,6 +129,7 @@ def test_names_that_are_no_folder_are_refused(name, published, tmp_path, refuses
     ("changed", "words"),
     [
         ({"seed": 5}, "with seed 0"),
+        ({"world": "LatentCtx-PickPlace-v0"}, "in LatentCtx-PointMass-v0"),
         ({"method": "states"}, "'inverse_dynamics'"),
         ({"metric": "x"}, "no success"),
     ],

@@ -19,6 +19,7 @@ from latentctx_agents.pvdr.pretrain import pretrain
 from latentctx_agents.results import read_results
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos import open_clips
+from latentctx_datasets.videos.push import build_push
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.dynamics.blocks import attend, merged, split_up
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig
@@ -211,6 +212,15 @@ def test_the_command_judges_a_model_and_draws_samples(video_model, capsys, tmp_p
     said = capsys.readouterr().out
     assert {row["metric"] for row in read_results([results])} >= {"error_best", "r2_both", "r2_place"}
     assert "error_best" in said and "r2_both" in said
+    own = load_video_model(video_model)[1]["dataset"]
+    few += ["--picture", str(tmp_path / "half.png")]
+    half = build_push(tmp_path / "half", clips=4, seed=3, workers=1).folder
+    main(
+        ["pvdr", "judge", "--model", str(video_model), *few, "--results", str(results), "--videos", str(half)]
+    )
+    rows = read_results([results])
+    assert len(rows) == 2 * len({row["metric"] for row in rows}) and {row["dataset"] for row in rows} == {own}
+    assert len({row["setting"]["judged_on"] for row in rows}) == 2
     assert (video_model.parent / "samples.png").stat().st_size > 1000
     with pytest.raises(SystemExit):
         main(["pvdr", "judge", "--model", "nowhere"])

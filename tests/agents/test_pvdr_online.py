@@ -99,7 +99,7 @@ def test_distances_are_judged_by_how_far_the_goal_is(video_model):
     assert list(found) == ["image", "tokens", "actions", "both"]
     assert all(-1.0 <= r.rank <= 1.0 and r.nearest <= r.chosen <= 1.0 for r in found.values())
     assert len({(r.nearest, r.average) for r in found.values()}) == 1
-    rows = list(rows_of(found, record, SHORT, 2))
+    rows = list(rows_of(found, video_model, record, SHORT, 2))
     assert len(rows) == 4 * len(dataclasses.fields(found["image"]))
     with pytest.raises(ValueError, match="such as reach-v3"):
         rank(model, dataclasses.replace(SHORT, task="assembly-v3"), held_out=1)

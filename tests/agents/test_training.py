@@ -104,6 +104,7 @@ def test_impossible_optimiser_numbers_are_refused(field):
 
 
 def test_a_run_folder_that_was_begun_from_something_else_is_refused(tmp_path):
+    (tmp_path / "metrics.csv").touch()
     RunFolder(tmp_path, CONFIG)
     RunFolder(tmp_path, CONFIG, {"world model": "a"})  # it did not say from which
     RunFolder(tmp_path, CONFIG, {"world model": "a"})
@@ -111,8 +112,10 @@ def test_a_run_folder_that_was_begun_from_something_else_is_refused(tmp_path):
         RunFolder(tmp_path, CONFIG, {"world model": "b"})
 
 
-def test_a_run_folder_of_another_config_is_refused(tmp_path):
-    RunFolder(tmp_path / "run", CONFIG)
+def test_a_run_folder_of_another_config_is_refused_once_something_was_done(tmp_path):
+    RunFolder(tmp_path / "run", OptimizerConfig(steps=1, batch_size=1, learning_rate=1.0))
+    RunFolder(tmp_path / "run", CONFIG)  # the other was refused or killed before it began
+    (tmp_path / "run" / "metrics.csv").touch()
     RunFolder(tmp_path / "run", CONFIG)
     with pytest.raises(ValueError, match="another config"):
         RunFolder(tmp_path / "run", OptimizerConfig(steps=1, batch_size=1, learning_rate=1.0))
@@ -129,6 +132,7 @@ class Outer:
 
 def test_a_damaged_config_is_told_and_a_file_is_no_run_folder(tmp_path):
     RunFolder(tmp_path / "run", CONFIG)
+    (tmp_path / "run" / "metrics.csv").touch()
     (tmp_path / "run" / "config.json").write_text("")
     with pytest.raises(ValueError, match=r"config.json is damaged: remove it to go on"):
         RunFolder(tmp_path / "run", CONFIG)
@@ -138,6 +142,7 @@ def test_a_damaged_config_is_told_and_a_file_is_no_run_folder(tmp_path):
 
 def test_a_run_from_before_an_option_goes_on_with_its_default(tmp_path):
     RunFolder(tmp_path, Outer(inner=CONFIG, parts=(CONFIG,)))
+    (tmp_path / "metrics.csv").touch()
     file = tmp_path / "config.json"
     written = json.loads(file.read_text())
     del written["inner"]["warm_up"], written["sizes"]

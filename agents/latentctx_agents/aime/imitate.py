@@ -1,5 +1,6 @@
 """Phase 2 of AIME: a policy learns to act from demonstrations without actions, by a world model that stays as it is."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,8 @@ PAPER = ImitationConfig(
         steps=50_000, batch_size=50, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0
     ),
 )
+
+PAPER_CHEETAH = dataclasses.replace(PAPER, optimizer=dataclasses.replace(PAPER.optimizer, learning_rate=3e-4))
 
 
 def imitate(
@@ -219,7 +222,8 @@ def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16)
         early=config.early,
     )
     found: list[Evidence] = []
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # the same where it is measured again after an interruption
         for _ in range(batches):
             batch = draw()
             actions = batch.previous_actions

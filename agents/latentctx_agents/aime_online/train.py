@@ -3,6 +3,7 @@
 The world's reward is kept with the episodes and logged. Nothing learns from it.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +48,7 @@ from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
 from latentctx_envs.replacing import sha256_of
 
 COLLECTION_SEED = 6_000_000  # of the first episode; no dataset's episodes have these seeds
+SEEDS_APART = 10_000  # between the first episodes of neighbouring seeds
 OFFLINE = "offline"  # run folder of the imitation that comes before
 
 
@@ -91,7 +93,8 @@ def fine_tune(
     RunFolder(directory, config, origin)
     first = given.policy
     if first is None:
-        first = imitate(config.imitation, world_model, directory / OFFLINE, device=device)[1]
+        offline = dataclasses.replace(config.imitation, seed=config.seed)
+        first = imitate(offline, world_model, directory / OFFLINE, device=device)[1]
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     agent = OnlineAime(config, given.model, first, device=device)
@@ -189,12 +192,13 @@ def _rounds(
     draw: Callable[[], tuple[Own, Windows]],
 ) -> Iterator[tuple[int, Metrics]]:
     config = agent.config
+    first_seed = COLLECTION_SEED + SEEDS_APART * config.seed
     while buffer.rounds < config.rounds:
         index = buffer.rounds
         acting = LatentPolicy(
             agent.model, agent.policy, sample_action=True, seed=config.seed * 100_003 + index
         )
-        episodes = collect(env, acting, COLLECTION_SEED + index * config.episodes)
+        episodes = collect(env, acting, first_seed + index * config.episodes)
         buffer.add(episodes)
         agent.model.train()
         agent.policy.train()

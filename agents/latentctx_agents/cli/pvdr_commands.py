@@ -85,7 +85,9 @@ def judge(words: list[str]) -> None:
     if model.config.latent and "hand" in clips.facts["arrays"]:
         found |= module.probes(model, clips, store, stride, arguments.config)
     if arguments.results is not None:
-        add_results(arguments.results, module.rows_of(found, record, arguments.config))
+        add_results(
+            arguments.results, module.rows_of(found, arguments.model, record, clips, arguments.config)
+        )
     picture = arguments.picture or arguments.model.parent / "samples.png"
     draw_samples(model, clips, store, stride, picture, seed=arguments.config.seed)
     print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))
@@ -117,7 +119,7 @@ def distances(words: list[str]) -> None:
     config = replace(arguments.config, stride=int(record["config"]["stride"]))
     found = ranking.rank(model, config, arguments.held_out)
     if arguments.results is not None:
-        rows = ranking.rows_of(found, record, config, arguments.held_out)
+        rows = ranking.rows_of(found, arguments.model, record, config, arguments.held_out)
         add_results(arguments.results, rows)
     shown = [(name, f"{ranked.rank:.2f}", f"{ranked.chosen:.3f}") for name, ranked in found.items()]
     print_table(("distance", "rank", "goal in the chosen frame [m]"), shown)

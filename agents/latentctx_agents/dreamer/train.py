@@ -30,6 +30,7 @@ from latentctx_envs.rollout import rollout
 
 SNAPSHOTS = "snapshots"
 COLLECTION_SEED = 3_000_000  # of the first episode; no dataset's episodes have these seeds
+SEEDS_APART = 10_000  # between the first episodes of neighbouring seeds
 
 
 def train(
@@ -76,7 +77,7 @@ def _rounds(
     config = agent.config
     while buffer.rounds < config.rounds:
         index = buffer.rounds
-        first = COLLECTION_SEED + index * config.episodes
+        first = COLLECTION_SEED + SEEDS_APART * config.seed + index * config.episodes
         if index < config.random_rounds:
             policy: Any = make_demonstrator("random")
             policy.begin(env.single_action_space, range(first, first + config.episodes))

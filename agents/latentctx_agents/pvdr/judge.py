@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.probe import unexplained
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.model import split
-from latentctx_agents.pvdr.tokens import TokenStore
+from latentctx_agents.pvdr.tokens import TokenStore, content_hash
 from latentctx_agents.results import Measurement
 from latentctx_datasets.videos import Clips
 from latentctx_envs.encoders.dynamics.config import GRID, PATCH
@@ -73,19 +75,23 @@ def judge(
     return {name: v / copy if name.startswith("error") else v for name, v in means.items()}
 
 
-def rows_of(found: dict[str, float], record: dict[str, Any], config: JudgeConfig) -> Iterator[Measurement]:
+def rows_of(
+    found: dict[str, float], model: Path, record: dict[str, Any], clips: Clips, config: JudgeConfig
+) -> Iterator[Measurement]:
     """The numbers of a judged model as rows of results.
 
     Args:
         found: by `judge` and `probes`.
-        record: of the model's training.
+        model: folder of the one that was judged.
+        record: of its training.
+        clips: that it was judged by, of which the held-out ones count.
         config: how it was judged.
     """
     training = record["config"]
     setting = {
         "latent": training["model"]["latent"], "future": training["model"]["future"], "stride": training["stride"],
         "clips": training["clips"], "steps": training["optimizer"]["steps"], "samples": config.samples,
-        "windows": config.windows,
+        "windows": config.windows, "judged_on": content_hash(clips)[:16], "model_hash": weights_hash(model)[:16],
     }  # fmt: skip
     for metric, value in found.items():
         yield Measurement(

@@ -113,14 +113,16 @@ class Online:
 
     def _align(self, replay: Replay, steps: int, weight: float) -> list[float]:
         """Steps of supervision; the loss of each."""
-        count, batch = self.config.pairs, self.config.batch_size[1]
+        count, batch, rate = self.config.pairs, self.config.batch_size[1], self.config.learning_rate[2]
         inputs, actions = encoded(self._reading, replay, self._rng, min(count, steps * batch))
         losses = []
         self._policy.train()
         for _ in range(steps):
             rows = torch.from_numpy(self._rng.integers(len(actions), size=batch))
             loss = alignment_loss(self._policy, inputs[rows], actions[rows])
-            self._supervision.step(weight * loss)
+            self._supervision.step(
+                loss, learning_rate=weight * rate
+            )  # Adam does not feel a loss's own weight
             losses.append(loss.item())
         self._policy.eval()
         return losses

@@ -25,6 +25,7 @@ from latentctx_agents.pvdr.folder import VideoModel, as_encoder, load_video_mode
 from latentctx_agents.pvdr.tokenizer import start_codebook
 from latentctx_agents.pvdr.tokens import TokenStore, content_hash, open_tokens
 from latentctx_agents.runs import RunFolder, training_record
+from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos import Clips, open_clips
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig, TokenizerConfig
 
@@ -93,7 +94,7 @@ def pretrain(
     Raises:
         ValueError: the folder belongs to another config, or the clips are too few, too short or damaged.
     """
-    RunFolder(directory, config)
+    RunFolder(directory, config, _origin(config.videos))
     target = directory / "model"
     if target.is_dir():
         return load_video_model(target)[0].to(device)
@@ -113,6 +114,13 @@ def pretrain(
     for stage in ("tokenizer", "dynamics"):
         (directory / stage / CHECKPOINT_FILE).unlink(missing_ok=True)
     return model.eval()
+
+
+def _origin(videos: str) -> dict[str, str]:
+    try:
+        return {"videos": content_hash(open_clips(videos))}
+    except DatasetError:
+        return {}  # a finished run does without them; another says so where it opens them
 
 
 def train_tokenizer(

@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
 from latentctx_agents.pvdr.distance import TokenDistance, distance_of
 from latentctx_agents.pvdr.folder import VideoModel
@@ -80,14 +82,15 @@ def rank(model: VideoModel, config: OnlineConfig, held_out: int = 20) -> dict[st
 
 
 def rows_of(
-    found: dict[str, Ranked], record: dict[str, Any], config: OnlineConfig, held_out: int
+    found: dict[str, Ranked], model: Path, record: dict[str, Any], config: OnlineConfig, held_out: int
 ) -> Iterator[Measurement]:
-    """What was found, as rows of a CSV; `record` is that of the model's training."""
+    """What was found with the model of a folder, as rows of a CSV; `record` is that of its training."""
     setting = {
         "task": config.task,
         "random_episodes": config.random_episodes,
         "held_out": held_out,
         "stride": config.stride,
+        "model_hash": weights_hash(model)[:16],
     }
     for method, ranked in found.items():
         for metric, value in vars(ranked).items():

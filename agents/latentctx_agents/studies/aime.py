@@ -87,14 +87,17 @@ def run_study(config: AimeStudyConfig, grid: AimeGrid, folder: Path, *, workers:
     arms = grid.arms(config.body)
     tasks = grid.tasks or TASKS[config.body]
     RunFolder(folder, config)
+    demonstrations = [shown(config, task) for task in tasks]
     for dataset in [
-        *(shown(config, task) for task in tasks),
+        *demonstrations,
         *(measure_of(config, task) for task in tasks),
         *(body_set(config, arm.set) for arm in arms if arm.set),
     ]:
         collect.build(dataset)
         for observed in grid.observed:
-            open_episodes(dataset, observed, config.world_model.model.image_size)
+            store = open_episodes(dataset, observed, config.world_model.model.image_size)
+            if dataset in demonstrations and len(store) < max(grid.demos):
+                raise ValueError(f"{dataset} has {len(store)} episodes; demos={max(grid.demos)}.")
     file = folder / "results.csv"
     groups = _by_knowledge(arms)
     with StudyWorkers(workers) as pool:

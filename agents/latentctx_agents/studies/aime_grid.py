@@ -104,6 +104,8 @@ class AimeGrid:
             unknown = sorted(set(getattr(self, name)) - set(known))
             if unknown:
                 raise ValueError(f"{name} of the {body} are {', '.join(known)}; got {', '.join(unknown)}.")
+        if IIDM in self.methods and "pixels" in self.observed:
+            raise ValueError("iidm foretells vectors: leave it out, or pixels.")
         found: dict[AimeArm, None] = {}
         for seed in self.seeds:
             for observed in self.observed:
@@ -150,6 +152,7 @@ _LONG_MODEL = dataclasses.replace(
     train.QUICK, optimizer=dataclasses.replace(train.QUICK.optimizer, steps=30_000, schedule="cosine")
 )
 _PAPER: dict[str, object] = {"imitation": imitate.PAPER, "baselines": baselines.PAPER}
+_PAPER_CHEETAH = {**_PAPER, "imitation": imitate.PAPER_CHEETAH}
 
 PRESETS: dict[str, tuple[str, AimeStudyConfig]] = {
     "walker": (
@@ -174,6 +177,6 @@ PRESETS: dict[str, tuple[str, AimeStudyConfig]] = {
     ),
     "cheetah-paper": (
         "the paper's sizes, for a GPU",
-        _study("cheetah", worlds.RSSMO, train.PAPER_CHEETAH, **_PAPER),
+        _study("cheetah", worlds.RSSMO, train.PAPER_CHEETAH, **_PAPER_CHEETAH),
     ),
 }

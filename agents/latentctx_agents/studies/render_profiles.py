@@ -18,7 +18,7 @@ from latentctx_agents import pretrain
 from latentctx_agents.cells import run_cell
 from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder
-from latentctx_agents.stats import bootstrap_interval
+from latentctx_agents.stats import bootstrap_crossed_interval
 from latentctx_agents.studies.demo import QUICK, DemoConfig, cells_of, encoder_run
 from latentctx_agents.workers import StudyWorkers
 from latentctx_datasets import collect, open_store
@@ -114,11 +114,12 @@ def _measurements(
 
 
 def summarise(found: dict[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any]:
-    """Mean success and its 95 % bootstrap interval over (seed, goal) groups and episodes, for each profile."""
+    """Mean success and its 95 % bootstrap interval over seeds, goals and episodes, for each profile."""
     summary: dict[str, Any] = {}
     for profile in sorted({profile for profile, _ in found}):
-        cells = [cell["success"] for (name, _), cells in found.items() if name == profile for cell in cells]
-        table = np.array(cells, dtype=float)
-        low, high = bootstrap_interval(table)
-        summary[profile] = {"success": round(float(table.mean()), 4), "ci95": [round(low, 4), round(high, 4)]}
+        cells = [(seed, cell) for (name, seed), cells in found.items() if name == profile for cell in cells]
+        means = np.array([np.mean(cell["success"]) for _, cell in cells])
+        seeds, goals = [seed for seed, _ in cells], [cell["goal"] for _, cell in cells]
+        low, high = bootstrap_crossed_interval(means, seeds, goals, episodes=len(cells[0][1]["success"]))
+        summary[profile] = {"success": round(float(means.mean()), 4), "ci95": [round(low, 4), round(high, 4)]}
     return summary

@@ -20,7 +20,7 @@ from latentctx_agents.optim import (
     run_resumable,
     unheard,
 )
-from latentctx_agents.runs import RunFolder, training_record
+from latentctx_agents.runs import RunFolder, data_origin, training_record
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import WorldModel, as_encoder
@@ -88,7 +88,7 @@ def train_world_model(
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
     sensors = Sensors.of_dataset(config.dataset, config.observed)
-    RunFolder(directory, config)
+    RunFolder(directory, config, data_origin(config.dataset))
     target = directory / "model"
     if target.is_dir():
         return load_world_model(target)[0].to(device)
@@ -98,11 +98,12 @@ def train_world_model(
         raise ValueError(f"{config.dataset} has {len(store)} episodes; episodes={config.episodes}.")
     if not store.observations.shape[-1]:
         sensors = sensors.unprobed()
+    digest = library.recorded_hash(library.load(config.dataset))
     torch.manual_seed(config.seed)
     model = WorldModel(config.model, sensors, store.actions.shape[-1]).to(device)
     for step, metrics in _train(config, model, store, directory, device):
         on_step(step, metrics)
-    record = _record(config, store, time.monotonic() - began)
+    record = _record(config, digest, time.monotonic() - began)
     as_encoder(model).save_pretrained(directory / "encoder", training=record)
     save_world_model(model, target, record)
     (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
@@ -136,7 +137,6 @@ def loss_of(config: WorldModelTraining, model: WorldModel, batch: Windows) -> tu
     return loss, {name: value.item() for name, value in metrics.items()}
 
 
-def _record(config: WorldModelTraining, store: StateStore, seconds: float) -> dict[str, object]:
-    digest = library.recorded_hash(library.load(store.dataset_id))
+def _record(config: WorldModelTraining, digest: str, seconds: float) -> dict[str, object]:
     facts = {"objective": "evidence", "dataset": config.dataset, "dataset_hash": digest}
     return training_record(config, seconds, **facts)
