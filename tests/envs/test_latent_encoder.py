@@ -16,6 +16,7 @@ from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import QUICK, RSSMO
 from latentctx_envs.encoders.latent.encoder import LatentEncoder, LatentEncoderConfig
 from latentctx_envs.encoders.latent.rssm import State
+from latentctx_envs.encoders.latent.sensors import Sensors
 from latentctx_envs.wrappers import EncodeObservation, VectorEncodeObservation
 from latentctx_envs.wrappers.sb3 import VecEncodeObservation, to_sb3
 
@@ -183,3 +184,10 @@ class _OtherActions(gym.ActionWrapper):
     def action(self, action: Any) -> Any:
         """Never called."""
         return np.zeros(6, np.float32)
+
+
+def test_sensors_follow_the_world_and_not_the_name_of_a_dataset(refuses):
+    assert Sensors.of_world("LatentCtx-WalkerRun-v0", "state").family == "walker"
+    assert Sensors.of_world("LatentCtx-PointMassRooms-v0", "position").family == "point-mass"
+    with refuses("walker, cheetah, point-mass", "'LatentCtx-Kitchen-v0'"):
+        Sensors.of_world("LatentCtx-Kitchen-v0", "state")

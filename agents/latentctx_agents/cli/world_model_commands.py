@@ -73,45 +73,35 @@ def imitate(words: list[str]) -> None:
     )
     load_world_model(arguments.world_model)  # refused before a dataset is built for it
     prepare(arguments.config.dataset)
-    stored = _world_of_frames(arguments.config.dataset)
+    task = module.task_of(arguments.config.dataset)  # refused before anything is trained
     torch.set_num_threads(1)
     with training_bar(f"imitate {arguments.config.dataset}", arguments.config.optimizer.steps) as advance:
         model, policy = module.imitate(
             arguments.config, arguments.world_model, arguments.out, device=arguments.device, on_step=advance
         )
     acting = LatentPolicy(model.cpu(), policy.cpu(), seed=arguments.config.seed)
-    if stored is not None:
-        task, view = stored
-    else:
-        task = module.task_of(arguments.config.dataset)
+    view = _view_of_frames(arguments.config.dataset)
+    if view is None:
         view = module.view_of(model.sensors.observed, model.config.image_size)
     returns = returns_of(acting, task, episodes=arguments.episodes, **view)
     facts = {"task": task, "return": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
     print(json.dumps({**facts, "episodes": len(returns)}))
 
 
-def _world_of_frames(dataset_id: str) -> tuple[str, dict[str, Any]] | None:
-    """Where a policy that saw a dataset's stored frames is measured: task, and what shows and counts the like.
+def _view_of_frames(dataset_id: str) -> dict[str, Any] | None:
+    """What shows and counts the like, where a policy that saw a dataset's stored frames is measured.
 
     None for a dataset whose frames are rendered from its states.
-
-    Raises:
-        ValueError: the dataset is missing, or not of a locomotion task.
     """
     from latentctx_datasets import holds_frames, load, open_frames, recover
-    from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 
     dataset = load(dataset_id)
     if not holds_frames(dataset):
         return None
     spec = recover(dataset).spec
-    task = {env_id: task for task, env_id in ENV_IDS.items()}.get("" if spec is None else spec.id)
-    if spec is None or task is None:
-        raise ValueError(
-            f"imitation is measured in the locomotion worlds; {dataset_id} is of none of their tasks."
-        )
+    counted = {} if spec is None else spec.kwargs
     shown = {"observation": "pixels", "num_workers": 0, **open_frames(dataset_id).view.arguments()}
-    return task, {**shown, "reward_mode": spec.kwargs.get("reward_mode", "sum")}
+    return {**shown, "reward_mode": counted.get("reward_mode", "sum")}
 
 
 def aime_online(words: list[str]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentctx_agents.world_models.model import Observations
 from latentctx_datasets import (
+    RECIPES,
     DatasetError,
     SequenceSampler,
     StateStore,
@@ -18,6 +19,7 @@ from latentctx_datasets import (
     open_frames,
     open_states,
     open_store,
+    recover,
 )
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed
 
@@ -35,6 +37,21 @@ class Windows(NamedTuple):
 def frames_of(image_size: int) -> View:
     """How the frames of world models are rendered, in stores and while acting."""
     return View(image_size=image_size, render_profile="fast")
+
+
+def world_of(dataset_id: str) -> str:
+    """Id of the world that a dataset was played in, of a recipe's or of one's own.
+
+    Raises:
+        DatasetError: there is no such dataset, or it does not say where it was played.
+    """
+    if dataset_id in RECIPES:
+        return RECIPES[dataset_id].env_id
+    with recover(load(dataset_id)) as env:
+        spec = env.spec
+    if spec is None:
+        raise DatasetError(f"{dataset_id} does not name its environment.")
+    return spec.id
 
 
 def open_episodes(dataset_id: str, observed: Observed, image_size: int) -> StateStore:

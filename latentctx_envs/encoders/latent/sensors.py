@@ -19,6 +19,13 @@ COLUMNS: dict[str, dict[str, tuple[int, int]]] = {
 """Family of worlds -> its sensors, as columns of the state; velocities come last."""
 
 
+WORLDS = {  # how ids of worlds begin -> whose sensors they show
+    "LatentCtx-Walker": "walker",
+    "LatentCtx-Cheetah": "cheetah",
+    "LatentCtx-PointMass": "point-mass",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sensors:
     """What a model sees, decodes and is probed for."""
@@ -55,10 +62,15 @@ class Sensors:
         )
 
     @classmethod
-    def of_dataset(cls, dataset_id: str, observed: Observed) -> "Sensors":
-        """The sensors of the body whose dataset this is; its family is the second part of the id."""
-        parts = dataset_id.split("/")
-        return cls.of(parts[1] if len(parts) == 3 else dataset_id, observed)
+    def of_world(cls, env_id: str, observed: Observed) -> "Sensors":
+        """The sensors of the body that lives in a world, such as "LatentCtx-WalkerRun-v0".
+
+        Raises:
+            ValueError: that body's sensors are not known, or `observed` is none of the settings.
+        """
+        return cls.of(
+            next((body for world, body in WORLDS.items() if env_id.startswith(world)), env_id), observed
+        )
 
     def unprobed(self) -> "Sensors":
         """The same without probes: of data that holds no states to compare them with."""
