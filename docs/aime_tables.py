@@ -63,12 +63,13 @@ PAPER: dict[str, dict[tuple[str, str], tuple[float, ...]]] = {
 }  # fmt: skip
 
 
-IMITATIONS = {  # file -> updates of phase 2, windows of each, how the rate goes
-    "long.csv": ("5,000", "16", "falls to 0"),
-    "10k.csv": ("10,000", "16", "falls to 0"),
-    "8k-48.csv": ("8,000", "48", "falls to 0"),
-    "20k-constant.csv": ("20,000", "16", "stays"),
-    "30k.csv": ("30,000", "16", "falls to 0"),
+IMITATIONS = {  # file -> numbers of a latent state (h and z), updates of phase 2, windows of each, how the rate goes
+    "long.csv": ("128 + 32", "5,000", "16", "falls to 0"),
+    "10k.csv": ("128 + 32", "10,000", "16", "falls to 0"),
+    "8k-48.csv": ("128 + 32", "8,000", "48", "falls to 0"),
+    "20k-constant.csv": ("128 + 32", "20,000", "16", "stays"),
+    "30k.csv": ("128 + 32", "30,000", "16", "falls to 0"),
+    "256-10k.csv": ("256 + 64", "10,000", "16", "falls to 0"),
 }
 
 
@@ -108,7 +109,7 @@ def aime_table(body: str, file: str, observed: str) -> str:
 
 
 def imitation_table(body: str, known: str, task: str, observed: str) -> str:
-    """What AIME earns after more and more updates of phase 2 on one world model.
+    """What AIME earns after more and more updates of phase 2 on one world model, and on a larger one.
 
     Args:
         body: whose results.
@@ -126,7 +127,15 @@ def imitation_table(body: str, known: str, task: str, observed: str) -> str:
         )
         lines.append([*length, f"{100 * share:.0f}", f"{earned:.0f} +- {spread:.0f}", f"{error:.3f}"])
         shown += own
-    head = ["updates", "windows an update", "rate", "% of the expert", "return", "error of inferred actions"]
+    head = [
+        "latent state",
+        "updates",
+        "windows an update",
+        "rate",
+        "% of the expert",
+        "return",
+        "error of inferred actions",
+    ]
     note = f"{known}, {task}, {shown[0]['setting']['episodes']} episodes, {seeds_of(shown)}; {origin(shown)}"
     return table(head, lines, note)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pvdr_tables
 import study_tables
 import theory_tables
-from table_text import groups_of, matching, origin, table, values_of
+from table_text import matching, origin, table, values_of
 
 from latentctx_agents import zoo
 from latentctx_agents.estimates import interval_of
@@ -102,20 +102,38 @@ def scripted_table() -> str:
     return table(["tasks", "success", "mean length"], [line], f"Below 1: {named}. {facts}")
 
 
+THROUGH = {  # encoders of agents/recipes/meta_world/goal_rl.md, in the order of the table
+    None: "states",
+    "goal_rl/pretrain/encoder": "inverse dynamics, its demonstrations",
+    "pvdr-arm/encoder": "PVDR, videos of the arm",
+}
+
+
 def goal_rl_table() -> str:
     """Success over training of SAC with hindsight goals, from agents/results/goal_rl."""
-    rows = read_results(sorted((RESULTS / "goal_rl").glob("*.csv")))
-    rows = matching(rows, metric="success")
+    rows = matching(read_results(sorted((RESULTS / "goal_rl").glob("*.csv"))), metric="success")
     times = sorted({row["setting"]["done"] for row in rows})
     lines = []
-    pairs = groups_of(rows, "method", "seed")
-    for method, seed in sorted(pairs, key=lambda pair: (pair[0] != "sac-her-state", pair)):
-        curve = {row["setting"]["done"]: row["value"] for row in pairs[method, seed]}
-        cells = [f"{curve[done]:.2f}" if done in curve else "" for done in times]
-        lines.append([method.removeprefix("sac-her-"), str(seed), *cells])
+    for encoder, label in THROUGH.items():
+        for pretrained in (True, False):
+            found = [
+                row
+                for row in rows
+                if row["setting"]["encoder"] == encoder
+                and row["setting"].get("pretrained", True) is pretrained
+            ]
+            at = {
+                done: [f"{row['value']:.2f}" for row in found if row["setting"]["done"] == done]
+                for done in times
+            }
+            if found:
+                what = label if pretrained else f"{label.partition(',')[0]}'s network as it began"
+                lines.append([what, *(" / ".join(at[done]) for done in times)])
     counts = " or ".join(str(count) for count in sorted({row["setting"]["episodes"] for row in rows}))
-    head = ["observation", "seed", *(f"{done:,}" for done in times)]
-    return table(head, lines, f"Columns are decisions; {counts} episodes each. {origin(rows)}")
+    head = ["SAC sees", *(f"{done:,}" for done in times)]
+    return table(
+        head, lines, f"Columns are decisions, seeds 0 / 1 / 2; {counts} episodes each. {origin(rows)}"
+    )
 
 
 def features_rl_table() -> str:

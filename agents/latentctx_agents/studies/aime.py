@@ -236,6 +236,9 @@ def rows_of(
         "task": task, "set": arm.set, "observed": arm.observed, "demos": demos, "preset": config.preset, "noisy": config.noisy,
         "sample_state": config.sample_state, "episodes": config.episodes,
     }  # fmt: skip
+    if arm.method in AIME:
+        net, updates = config.world_model.model, config.imitation.optimizer.steps
+        setting |= {"latent": f"{net.deter} + {net.stoch}", "updates": updates}
     for metric, value in metrics.items():
         yield Measurement(
             study=STUDY,
