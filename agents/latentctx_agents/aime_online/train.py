@@ -41,7 +41,7 @@ from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics, training_
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of, world_of
-from latentctx_datasets import StateStore
+from latentctx_datasets import StateStore, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
@@ -229,11 +229,13 @@ def _finish(agent: OnlineAime, directory: Path, given: Given) -> None:
     """Write model, filter and policy, unless they are there; the checkpoint stays, so that nothing is done twice."""
     if (directory / "policy" / WEIGHTS_FILE).exists():
         return
+    dataset = agent.config.imitation.dataset if given.old is None else given.old.dataset_id
     record = training_record(
         agent.config,
         read_metrics(directory)[-1]["seconds"],
         objective="aime_online",
-        dataset=agent.config.imitation.dataset if given.old is None else given.old.dataset_id,
+        dataset=dataset,
+        dataset_hash=library.recorded_hash(library.load(dataset)),
         demonstrations=agent.config.imitation.dataset,
     )
     save_world_model(agent.model, directory / "model", record)

@@ -124,7 +124,9 @@ def finetune(words: list[str]) -> None:
         scratch: bool = False  # train from pixels without the encoder's weights (only its shape is used)
         dataset: str = "latentctx/point-mass/finetune-v0"  # demonstrations, goal by goal
         goal: int = 0  # index of the hidden context in the dataset
-        out: Path | None = None  # folder for the policy; by default runs/finetune/<method>-goal<n>-seed<n>
+        out: Path | None = (
+            None  # folder for the policy; by default runs/finetune/<method>-goal<n>-demos<n>-seed<n>
+        )
 
     arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
     if arguments.scratch and arguments.encoder is None:
@@ -142,7 +144,8 @@ def finetune(words: list[str]) -> None:
         )
         method = cells.SCRATCH if arguments.scratch else str(record.training_record.get("objective"))
     config = arguments.config
-    out = arguments.out or Path("runs/finetune") / f"{method}-goal{arguments.goal}-seed{config.seed}"
+    name = f"{method}-goal{arguments.goal}-demos{config.demos}-seed{config.seed}"
+    out = arguments.out or Path("runs/finetune") / name
     refuse_foreign(out, own=FILES, what="a policy")
     cell = cells.Cell(
         method=method,
