@@ -37,11 +37,11 @@ from latentctx_agents.optim import (
     write_weights,
 )
 from latentctx_agents.returns import returns_of
-from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics, training_record
+from latentctx_agents.runs import MetricsLog, RunFolder, data_origin, read_metrics, training_record
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of, world_of
-from latentctx_datasets import StateStore, library
+from latentctx_datasets import StateStore
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
@@ -235,7 +235,7 @@ def _finish(agent: OnlineAime, directory: Path, given: Given) -> None:
         read_metrics(directory)[-1]["seconds"],
         objective="aime_online",
         dataset=dataset,
-        dataset_hash=library.recorded_hash(library.load(dataset)),
+        **{f"{what}_hash": digest for what, digest in data_origin(dataset).items()},
         demonstrations=agent.config.imitation.dataset,
     )
     save_world_model(agent.model, directory / "model", record)
