@@ -36,7 +36,7 @@ class MetricConfig:
     horizon: int = 30  # decisions between the two, at most
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    noise: float = 0.5  # on each number of the vectors of tokens, in their standard deviations
+    noise: float = 0.0  # on each number of the vectors of tokens, in their standard deviations
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run in words."""

@@ -52,7 +52,7 @@ class OnlineConfig:
     )
     batch_size: tuple[int, int] = (32, 256)  # windows of a step of either
     learning_rate: tuple[float, float, float] = (5e-4, 2e-4, 1e-3)  # of tokenizer, dynamics and supervision
-    supervision: tuple[float, float] = (1.0, 0.1)  # shares of its learning rate at first and at last
+    supervision: tuple[float, float] = (1.0, 1.0)  # shares of its learning rate at first and at last
     evaluate_every: int = 1200  # decisions, in whole rollouts of all environments
     episodes: int = 20  # of each evaluation, without random choices of actions
     seed: int = 0

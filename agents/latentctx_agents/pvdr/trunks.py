@@ -10,7 +10,6 @@ from latentctx_envs.encoders.dynamics.config import GRID
 HIDDEN = 256  # units of a layer, and of the vector
 CHANNELS = (64, 32)  # of the convolutions over frames of tokens
 DROPOUT = 0.3  # of what the convolutions found
-VECTOR_DROPOUT = 0.5  # of both layers on plain numbers: without it some thousand pairs are learned by heart
 
 MakeTrunk = Callable[[int], nn.Module]  # a trunk that sees so many further numbers after what it reads
 
@@ -21,14 +20,11 @@ class VectorTrunk(nn.Sequential):
     Args:
         inputs: how many.
         norm: bring each row to mean 0 and deviation 1 first; not where its size means something.
-        dropout: of what each layer found.
     """
 
-    def __init__(self, inputs: int, *, norm: bool = True, dropout: float = VECTOR_DROPOUT) -> None:
-        layers: list[nn.Module] = [nn.LayerNorm(inputs)] if norm else []
-        for width in (inputs, HIDDEN):
-            layers += [nn.Linear(width, HIDDEN), nn.SiLU(), nn.Dropout(dropout)]
-        super().__init__(*layers)
+    def __init__(self, inputs: int, *, norm: bool = True) -> None:
+        first = [nn.LayerNorm(inputs)] if norm else []
+        super().__init__(*first, nn.Linear(inputs, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU())
 
 
 class PlanesTrunk(nn.Module):
