@@ -93,9 +93,7 @@ class Stepper:
         groups: Sequence[Sequence[nn.Parameter]] | None = None,
     ) -> None:
         self.modules = nn.ModuleList(modules)
-        self.moving = (
-            False  # weights began to move; whoever counts steps sets it back once the step is counted
-        )
+        self.moving = False  # weights began to move; who counts steps sets it back once one is counted
         self._clip = clip
         self._parameters = [p for p in self.modules.parameters() if p.requires_grad]
         self._groups = [list(group) for group in groups] if groups is not None else [self._parameters]
@@ -180,9 +178,7 @@ class Training:
             groups=groups,
         )
         self.modules = self._stepper.modules
-        self._begun: tuple[Any, dict[str, Tensor]] | None = (
-            None  # all generators before the step that is being done
-        )
+        self._begun: tuple[Any, dict[str, Tensor]] | None = None  # generators before the running step
 
     def run(
         self, loss: LossFunction, after: Callable[[], None] = lambda: None

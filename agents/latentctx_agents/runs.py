@@ -17,11 +17,7 @@ from latentctx_envs.replacing import replacing
 
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "dm_control", "minari", "stable-baselines3")
 
-OWN = {
-    "config.json",
-    "versions.json",
-    "origin.json",
-}  # what the folder says of the run, before anything is done
+OWN = {"config.json", "versions.json", "origin.json"}  # of a folder in which nothing was done yet
 
 
 class RunFolder:
