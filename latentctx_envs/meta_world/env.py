@@ -118,9 +118,8 @@ class MetaWorldEnv(LatentContextEnv):
     def draw_context(self, rng: np.random.Generator) -> Context:
         """A context that an episode may have, drawn from `rng`; with a frozen goal always the first."""
         task = self._tasks[int(rng.choice(len(self._tasks), p=self._shares))]
-        drawn = MetaWorldContext.of_task(
-            task, rng
-        )  # also where one is kept: a seed gives the same start either way
+        # drawn also where one is kept: a seed gives the same start either way
+        drawn = MetaWorldContext.of_task(task, rng)
         if self._kept is None or not self._frozen:
             self._kept = drawn
         return self._kept

@@ -28,10 +28,8 @@ class Senses(SawyerXYZEnv):
     def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         model = copy.copy(_compiled(self.fullpath))  # a twentieth of the time that compiling takes
         screen = model.vis.global_
-        screen.offwidth, screen.offheight = (
-            max(screen.offwidth, self.width),
-            max(screen.offheight, self.height),
-        )
+        screen.offwidth = max(screen.offwidth, self.width)
+        screen.offheight = max(screen.offheight, self.height)
         self._names = Names()
         data = NamedData(model, self._names)
         self._hand = data.body("hand").xpos
