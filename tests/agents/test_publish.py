@@ -65,7 +65,8 @@ def run_code_of(card: str) -> dict[str, Any]:
 def assert_wraps_its_world(card: str) -> None:
     env = run_code_of(card)["env"]
     observation, _ = env.reset(seed=0)
-    assert env.observation_space.contains(observation) and np.ptp(observation) > 0.0
+    features = observation["observation"] if isinstance(observation, dict) else observation
+    assert env.observation_space.contains(observation) and np.ptp(features) > 0.0
     env.close()
 
 

@@ -24,7 +24,7 @@ if __name__ == "__main__":
 """
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from latentctx_agents.workers import StudyWorkers
 
@@ -40,6 +40,7 @@ def fails(folder):
     raise ValueError("no such thing")
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run in the background, which ignores it
     folder = Path(sys.argv[1])
     with StudyWorkers(int(sys.argv[2])) as pool:
         if sys.argv[3] == "fails":
@@ -58,9 +59,10 @@ def test_an_interrupted_study_begins_no_further_cell_and_lets_the_running_one_sa
     try:
         _until((tmp_path / "begun0").exists)
         (os.killpg if to == "the group" else os.kill)(study.pid, signal.SIGINT)
-        _, said = study.communicate(timeout=30)
+        _, said = study.communicate(timeout=60)
     finally:
         study.kill()
+        study.communicate()
     assert study.returncode == -signal.SIGINT and "KeyboardInterrupt" in said
     assert (tmp_path / "saved0").exists() and not (tmp_path / "begun1").exists()
 
