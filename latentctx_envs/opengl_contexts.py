@@ -5,6 +5,7 @@ own current. The system's libraries are asked directly: they answer in less than
 """
 
 import ctypes
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -15,17 +16,17 @@ TYPE = 0x23  # OSMESA_TYPE
 Restore = Callable[[], Any]
 
 
-class Contexts:
+class Contexts(ABC):
     """The contexts of one backend, whose library must be there."""
 
     @property
+    @abstractmethod
     def current(self) -> int:
         """Address of the context that is current in this thread, 0 if there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kept(self) -> Restore:
         """What makes the current context current again; there must be one."""
-        raise NotImplementedError
 
 
 class EGLContexts(Contexts):

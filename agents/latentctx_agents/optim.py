@@ -268,7 +268,7 @@ def write_checkpoint(
 def _torch_states() -> dict[str, Tensor]:
     """Of torch's generators: the processor's and, where one is in use, that of the current GPU."""
     states = {CPU_STATE: torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():
         states[GPU_STATE] = torch.cuda.get_rng_state()
     return states
 

@@ -18,8 +18,9 @@ from latentctx_agents.optim import (
     run_resumable,
     unheard,
 )
+from latentctx_agents.origins import data_origin
 from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
-from latentctx_agents.runs import RunFolder, data_origin, training_record
+from latentctx_agents.runs import RunFolder, training_record
 from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_store
 from latentctx_envs.encoders import PAPER as PAPER_NET
 from latentctx_envs.encoders import QUICK as QUICK_NET

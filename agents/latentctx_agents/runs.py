@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from latentctx_datasets import library
 from latentctx_envs.replacing import replacing
 
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "dm_control", "minari", "stable-baselines3")
@@ -67,14 +66,6 @@ class RunFolder:
                 raise ValueError(
                     f"{self.path} was begun from another {name}: choose another folder or move it away."
                 )
-
-
-def data_origin(dataset_id: str) -> dict[str, str]:
-    """The dataset that a run is begun from, as an `origin`; nothing where it is not there (any more)."""
-    try:
-        return {"dataset": library.recorded_hash(library.load(dataset_id))}
-    except library.DatasetError:
-        return {}
 
 
 def _parsed(file: Path) -> Any:

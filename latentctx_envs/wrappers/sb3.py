@@ -109,6 +109,9 @@ class EncoderExtractor(BaseFeaturesExtractor):
             )
         self._channels_first = observation_space.shape == (channels, height, width)
         self._freeze = freeze
+        self._checked = (
+            False  # the first observations tell how SB3 was set up; looking at all would wait for a GPU
+        )
         self.encoder = module.requires_grad_(not freeze)
 
     def apply(self, fn: Callable[[torch.nn.Module], None]) -> Self:
@@ -128,11 +131,17 @@ class EncoderExtractor(BaseFeaturesExtractor):
         Raises:
             ValueError: they are not in [0, 1]: SB3 was told `normalize_images=False`, or `VecNormalize` was there before.
         """
-        low, high = observations.aminmax()
-        if low < 0.0 or high > 1.0:
-            raise ValueError(
-                f"EncoderExtractor takes pixels that SB3 has divided by 255; these go from {low:.3g} to {high:.3g}. Leave "
-                "normalize_images on, and VecNormalize's norm_obs off."
-            )
+        if not self._checked:
+            _check_divided(observations)
+            self._checked = True
         frames = observations.permute(0, 2, 3, 1) if self._channels_first else observations
         return self.encoder((frames * 255.0).round().to(torch.uint8))
+
+
+def _check_divided(observations: torch.Tensor) -> None:
+    low, high = observations.aminmax()
+    if low < 0.0 or high > 1.0:
+        raise ValueError(
+            f"EncoderExtractor takes pixels that SB3 has divided by 255; these go from {low:.3g} to {high:.3g}. Leave "
+            "normalize_images on, and VecNormalize's norm_obs off."
+        )

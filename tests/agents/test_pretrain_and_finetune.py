@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentctx_agents import cells, finetune, pretrain, runs
+from latentctx_agents import cells, finetune, origins, pretrain
 from latentctx_agents.evaluate import success_of
 from latentctx_agents.finetune import (
     Demonstrations,
@@ -281,6 +281,6 @@ def test_a_run_knows_its_dataset_and_refuses_another_of_the_same_name(
 ):
     pretrain.pretrain(tiny_pretrain, tmp_path / "run")
     pretrain.pretrain(tiny_pretrain, tmp_path / "run")
-    monkeypatch.setattr(runs.library, "recorded_hash", lambda dataset: "0" * 64)
+    monkeypatch.setattr(origins.library, "recorded_hash", lambda dataset: "0" * 64)
     with refuses("begun from another dataset", "another folder"):
         pretrain.pretrain(tiny_pretrain, tmp_path / "run")

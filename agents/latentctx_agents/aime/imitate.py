@@ -55,9 +55,7 @@ class ImitationConfig:
     objective: Objective = "full"
     hidden: tuple[int, int] = (128, 128)  # of the policy
     length: int = 50  # observations of a window
-    early: bool = (
-        True  # an episode's first steps are drawn at least as often as others; False as in the paper
-    )
+    early: bool = True  # an episode's first steps are drawn no less than others; False as in the paper
     burn_in: int = 0  # steps of a window, which begins with a state that knows nothing, that do not count
     precision: Precision = "float32"  # of products
     optimizer: OptimizerConfig = field(

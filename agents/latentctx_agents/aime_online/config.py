@@ -27,9 +27,8 @@ class OnlineConfig:
     """
 
     # what is shown, windows and batches of everything, and the steps before anything is collected
-    imitation: ImitationConfig = field(
-        default_factory=lambda: QUICK_IMITATION
-    )  # its seed is that of the whole
+    # its seed is that of the whole
+    imitation: ImitationConfig = field(default_factory=lambda: QUICK_IMITATION)
     experience: str | None = None  # old data; None for what the world model learned from
     old_share: float = 0.5  # of the world model's batches that is old data
     rounds: int = 40  # of collecting and learning

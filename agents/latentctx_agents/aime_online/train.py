@@ -36,8 +36,9 @@ from latentctx_agents.optim import (
     unheard,
     write_weights,
 )
+from latentctx_agents.origins import data_origin
 from latentctx_agents.returns import returns_of
-from latentctx_agents.runs import MetricsLog, RunFolder, data_origin, read_metrics, training_record
+from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics, training_record
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of, world_of

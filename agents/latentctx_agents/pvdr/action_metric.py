@@ -101,9 +101,13 @@ class MetricLearner:
     def loss(self, replay: Replay) -> Tensor:
         """Of one batch; large errors count linearly, since walls stop a body whose actions go on."""
         first, last, done = replay.pairs(self._rng, self.config.batch_size, self.config.horizon)
-        vectors = self.metric.vectors[torch.stack([first, last])]
-        start, end = self.metric.of_vectors(vectors + self.config.noise * torch.randn_like(vectors))
-        return F.smooth_l1_loss(end - start, done)
+        return F.smooth_l1_loss(self._place(last) - self._place(first), done)
+
+    def _place(self, tokens: Tensor) -> Tensor:
+        vectors = self.metric.vectors[tokens]
+        if self.config.noise:
+            vectors = vectors + self.config.noise * torch.randn_like(vectors)
+        return self.metric.of_vectors(vectors)
 
 
 def standardised(tokenizer: Tokenizer) -> Tensor:

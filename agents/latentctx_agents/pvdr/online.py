@@ -120,9 +120,8 @@ class Online:
         for _ in range(steps):
             rows = torch.from_numpy(self._rng.integers(len(actions), size=batch))
             loss = alignment_loss(self._policy, inputs[rows], actions[rows])
-            self._supervision.step(
-                loss, learning_rate=weight * rate
-            )  # Adam does not feel a loss's own weight
+            # not as the loss's own weight, which Adam divides out
+            self._supervision.step(loss, learning_rate=weight * rate)
             losses.append(loss.item())
         self._policy.eval()
         return losses

@@ -20,12 +20,12 @@ from latentctx_agents.optim import (
     run_resumable,
     unheard,
 )
+from latentctx_agents.origins import videos_origin
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel, as_encoder, load_video_model, save_video_model
 from latentctx_agents.pvdr.tokenizer import start_codebook
 from latentctx_agents.pvdr.tokens import TokenStore, content_hash, open_tokens
 from latentctx_agents.runs import RunFolder, training_record
-from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos import Clips, open_clips
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig, TokenizerConfig
 
@@ -94,7 +94,7 @@ def pretrain(
     Raises:
         ValueError: the folder belongs to another config, or the clips are too few, too short or damaged.
     """
-    RunFolder(directory, config, _origin(config.videos))
+    RunFolder(directory, config, videos_origin(config.videos))
     target = directory / "model"
     if target.is_dir():
         return load_video_model(target)[0].to(device)
@@ -114,13 +114,6 @@ def pretrain(
     for stage in ("tokenizer", "dynamics"):
         (directory / stage / CHECKPOINT_FILE).unlink(missing_ok=True)
     return model.eval()
-
-
-def _origin(videos: str) -> dict[str, str]:
-    try:
-        return {"videos": content_hash(open_clips(videos))}
-    except DatasetError:
-        return {}  # a finished run does without them; another says so where it opens them
 
 
 def train_tokenizer(

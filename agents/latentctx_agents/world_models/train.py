@@ -20,7 +20,8 @@ from latentctx_agents.optim import (
     run_resumable,
     unheard,
 )
-from latentctx_agents.runs import RunFolder, data_origin, training_record
+from latentctx_agents.origins import data_origin
+from latentctx_agents.runs import RunFolder, training_record
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import WorldModel, as_encoder
