@@ -71,6 +71,7 @@ IMITATIONS = {  # file -> numbers of a latent state (h and z), updates of phase 
     "30k.csv": ("128 + 32", "30,000", "16", "falls to 0"),
     "256-10k.csv": ("256 + 64", "10,000", "16", "falls to 0"),
     "256-20k.csv": ("256 + 64", "20,000", "16", "falls to 0"),
+    "256-30k.csv": ("256 + 64", "30,000", "16", "falls to 0"),
 }
 
 
