@@ -6,11 +6,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from tiny_pvdr import SHORT, TINY, draw_tokens
 
 from latentctx_agents.optim import write_weights
 from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricConfig, MetricLearner
+from latentctx_agents.pvdr.alignment import AlignmentPolicy
 from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance, distance_of
 from latentctx_agents.pvdr.folder import load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo, TokenGoalVecEnv
@@ -22,6 +24,7 @@ from latentctx_agents.pvdr.ranking import rank, rows_of
 from latentctx_agents.pvdr.reading import reading_of
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.straight import Straight, WayVecEnv
+from latentctx_agents.pvdr.trunks import VectorTrunk
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, world_of
 from latentctx_agents.results import read_results
 from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
@@ -127,8 +130,8 @@ def test_the_planner_keeps_the_latent_whose_future_comes_nearest():
     noise = torch.from_numpy(np.random.default_rng(3).standard_normal((3, 16, 4), dtype=np.float32))
     _, futures = model.sample(context, 16, noise)
     least = (futures[..., 0] - 9).abs().amin(-1)
-    assert torch.equal(plan.distance, least.amin(1).float())
-    assert torch.equal(plan.future[..., 0].sub(9).abs().amin(-1).float(), plan.distance)
+    assert torch.equal(plan.left.amin(1), least.amin(1).float())
+    assert torch.equal(plan.future[..., 0].sub(9).abs().float(), plan.left)
     assert (least.amin(1) < least.amax(1)).any()
 
 
@@ -144,10 +147,49 @@ def test_what_is_expected_of_a_plan_is_its_tokens_where_these_are_certain(video_
         assert torch.allclose(
             decoder.expected(context, latent, table)[:, 2], table[context[:, -1]], atol=1e-4
         )
-        scale = torch.tensor([[2.0], [1.0], [1.0]])
-        left = ActionDistance(metric).of_plans(model.dynamics, context, latent, context[:, 0], scale)
-        way = (metric(context[:, 0]) - metric(context[:, 1])).norm(dim=-1)
-    assert left.shape == (3, TINY.future) and torch.allclose(left[:, 0], way / scale[:, 0], atol=1e-3)
+
+
+def test_places_of_plans_are_told_from_what_is_usual(video_model):
+    model, _ = load_video_model(video_model)
+    metric, dynamics = ActionMetric(model.tokenizer, 4).eval(), model.dynamics
+    context, goal, scale = draw_tokens(3, 2, 64), draw_tokens(3, 64), torch.tensor([[2.0], [1.0], [4.0]])
+    assert dynamics.prior is not None
+    with torch.no_grad():
+        usual = dynamics.prior(context).mean
+        latents = torch.stack([usual, torch.randn_like(usual), torch.randn_like(usual)], dim=1)
+        places = metric.foretold(dynamics, context, latents)
+        here = metric(context[:, 1])
+        # with the usual z the body stays where it is, however blurred what is foretold may be
+        assert torch.allclose(places[:, 0], here[:, None].expand(-1, TINY.future, -1), atol=1e-5)
+        soft = [dynamics.decoder.expected(context, z, metric.vectors) for z in (usual, latents[:, 2])]
+        way = metric.of_vectors(soft[1]) - metric.of_vectors(soft[0])
+        assert torch.allclose(places[:, 2], here[:, None] + way, atol=1e-5) and way.abs().max() > 1e-3
+        distance = ActionDistance(metric)
+        left = distance.of_plans(dynamics, context, latents, goal, scale)
+        assert left.shape == (3, 3, TINY.future)
+        wanted = (places - metric(goal)[:, None, None]).norm(dim=-1) / scale[:, None]
+        assert torch.allclose(left, wanted, atol=1e-5)
+        future = dynamics.plans(context, latents[:, 2])
+        missed = distance.missed(dynamics, context, latents[:, 2], future, goal)
+        assert torch.allclose(missed[:, 0], (metric(goal) - places[:, 2, 0]).norm(dim=-1), atol=1e-5)
+
+
+def test_distances_side_by_side_count_each_kind_once(video_model):
+    model, _ = load_video_model(video_model)
+    metric = ActionMetric(model.tokenizer, 4).eval()
+    colours = TokenDistance(
+        model.tokenizer, np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    )
+    actions, both = ActionDistance(metric), distance_of("both", colours, metric)
+    context, goal, scale = draw_tokens(3, 2, 64), draw_tokens(3, 64), torch.rand(3, 3) + 0.5
+    latents = torch.randn(3, 2, TINY.latent)
+    with torch.no_grad():
+        one = actions.of_plans(model.dynamics, context, latents, goal, scale[:, :1])
+        two = colours.of_plans(model.dynamics, context, latents, goal, scale[:, 1:])
+        joint = both.of_plans(model.dynamics, context, latents, goal, scale)
+        assert torch.allclose(joint, (one + 2 * two) / 3, atol=1e-5)
+        future = model.dynamics.plans(context, latents[:, 0])
+        assert both.missed(model.dynamics, context, latents[:, 0], future, goal).shape == (3, both.kinds)
 
 
 def test_replay_gives_the_action_that_followed_the_context():
@@ -232,7 +274,8 @@ def test_online_training_leaves_the_frozen_posterior_as_it_was(video_model, read
     online = Online(model, dataclasses.replace(SHORT, reads=reads))
     curve = list(online.run())
     assert [done for done, _ in curve] == [0, 8]
-    assert {"success", "distance_left", "alignment", "cross_entropy"} <= curve[-1][1].keys()
+    assert {"success", "distance_left", "cross_entropy"} <= curve[-1][1].keys()
+    assert ("alignment" in curve[-1][1]) == (reads != "way")  # a way is an action already
     moved = {name for name, t in model.dynamics.state_dict().items() if not torch.equal(t, before[name])}
     posterior = {name for name in moved if name.startswith("posterior.")}
     assert posterior == {"posterior.head.last.weight", "posterior.head.last.bias"}
@@ -247,6 +290,26 @@ def test_online_training_leaves_the_frozen_posterior_as_it_was(video_model, read
     blind[:, size:] = 0.0
     assert torch.equal(nets.forward_actor(seen), nets.forward_actor(blind))
     assert not torch.equal(nets.forward_critic(seen), nets.forward_critic(blind))
+
+
+def test_an_action_that_is_read_is_done_until_something_is_learned():
+    torch.manual_seed(0)
+    policy = AlignmentPolicy(
+        spaces.Box(-np.inf, np.inf, (7,), np.float32),
+        spaces.Box(-1.0, 1.0, (2,), np.float32),
+        lambda _: 1e-2,
+        actor_inputs=5,
+        outright=2,
+        trunk=lambda more: VectorTrunk(5 + more, norm=False),
+    )
+    seen = np.random.default_rng(0).uniform(-1.0, 1.0, (6, 7)).astype(np.float32)
+    acted, _ = policy.predict(seen, deterministic=True)
+    assert np.allclose(acted, seen[:, 3:5], atol=1e-6)
+    policy.optimizer.zero_grad()
+    policy.aligned(torch.from_numpy(seen[:, :5])).square().sum().backward()
+    policy.optimizer.step()
+    assert policy.action_net.weight[:, :-2].abs().max() > 0.0  # of the trunk
+    assert (policy.action_net.weight[:, -2:].diagonal() < 1.0).all()  # how much of it is taken
 
 
 @pytest.fixture
@@ -278,9 +341,10 @@ def test_supervision_reads_windows_as_acting_reads_plans(video_model, acted, rea
             assert torch.equal(inputs[:, -TINY.latent :], latent)
             return
         if reads == "way":
-            expected = model.dynamics.decoder.expected(window[:, :2], latent, metric.vectors)
-            way = metric.of_vectors(expected[:, -1]) - metric(window[:, 1])
-            assert torch.allclose(inputs[:, -4:], way / TINY.future, atol=1e-5)
+            places = metric.foretold(model.dynamics, window[:, :2], latent[:, None])[:, 0]
+            way = places[:, -1] - metric(window[:, 1])
+            assert torch.allclose(inputs[:, -8:-4], way / TINY.future, atol=1e-5)
+            assert torch.allclose(inputs[:, -4:], way.clamp(-1.0, 1.0), atol=1e-5)
             return
         codes = model.tokenizer.encoder.codebook
         planes = inputs.view(40, 2, TINY.tokenizer.code_dim, 8, 8) * codes.std(0)[:, None, None]

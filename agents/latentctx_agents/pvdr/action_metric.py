@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from latentctx_agents.optim import Metrics, Stepper
+from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.pvdr.trunks import HIDDEN, PlanesTrunk
@@ -65,6 +66,28 @@ class ActionMetric(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (..., 64) -> places (..., a)."""
         return self.of_vectors(self.vectors[tokens])
+
+    def foretold(self, model: DynamicsModel, context: Tensor, latents: Tensor) -> Tensor:
+        """Places of the frames that plans foretell, (b, k, n, a).
+
+        What is expected of a foretold frame is a blurred frame, and its place is off by more than a plan moves anything. All
+        plans of a context are off by nearly the same, so a place is where the body is, and the way to there from what is
+        foretold with the prior's mean:
+
+            place(now) + place(D(context, z)) - place(D(context, mean of p(z | context)))
+
+        Args:
+            model: foretells.
+            context: tokens (b, m, 64).
+            latents: k plans for each context, (b, k, z).
+        """
+        assert model.prior is not None
+        usual = model.prior(context).mean[:, None]
+        every = torch.cat([usual, latents], dim=1)
+        repeated = context[:, None].expand(-1, every.shape[1], -1, -1)
+        expected = model.decoder.expected(repeated.flatten(0, 1), every.flatten(0, 1), self.vectors)
+        places = self.of_vectors(expected).unflatten(0, every.shape[:2])
+        return self(context[:, -1])[:, None, None] + places[:, 1:] - places[:, :1]
 
     def of_vectors(self, vectors: Tensor) -> Tensor:
         """Vectors of tokens, or what is expected of them, (..., 64, c) -> places (..., a)."""

@@ -22,22 +22,24 @@ class AlignmentNets(nn.Module):
     Args:
         inputs: numbers of an observation.
         actor_inputs: how many of them the actor sees.
+        outright: how many of these, the last, are an action as they stand, and passed on beside what the trunk makes.
         trunk: makes either.
     """
 
-    def __init__(self, inputs: int, actor_inputs: int, trunk: MakeTrunk) -> None:
+    def __init__(self, inputs: int, actor_inputs: int, outright: int, trunk: MakeTrunk) -> None:
         super().__init__()
-        self.latent_dim_pi = self.latent_dim_vf = HIDDEN
-        self._actor_inputs = actor_inputs
+        self.latent_dim_pi, self.latent_dim_vf = HIDDEN + outright, HIDDEN
+        self._actor_inputs, self._outright = actor_inputs, outright
         self.actor, self.critic = trunk(0), trunk(inputs - actor_inputs)
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """(b, inputs) -> (b, HIDDEN) twice."""
+        """(b, inputs) -> (b, HIDDEN + outright) and (b, HIDDEN)."""
         return self.forward_actor(values), self.forward_critic(values)
 
     def forward_actor(self, values: Tensor) -> Tensor:
         """What the action is read from; the goal acts through the chosen plan only."""
-        return self.actor(values[:, : self._actor_inputs])
+        seen = values[:, : self._actor_inputs]
+        return torch.cat([self.actor(seen), seen[:, self._actor_inputs - self._outright :]], dim=1)
 
     def forward_critic(self, values: Tensor) -> Tensor:
         """What the value is read from."""
@@ -47,18 +49,28 @@ class AlignmentNets(nn.Module):
 class AlignmentPolicy(ActorCriticPolicy):
     """Stable-Baselines3's policy over `AlignmentNets`; the spread of actions is set, not learned.
 
+    Where an action is read outright, the policy begins with it and learns what to add and how much of it to take.
+
     Args:
         actor_inputs: numbers at the beginning of an observation that the actor sees.
+        outright: as in `AlignmentNets`; 0 or numbers of an action.
         trunk: as in `AlignmentNets`.
     """
 
-    def __init__(self, *args: Any, actor_inputs: int, trunk: MakeTrunk, **kwargs: Any) -> None:
-        self._actor_inputs, self._trunk = actor_inputs, trunk
+    def __init__(self, *args: Any, actor_inputs: int, outright: int, trunk: MakeTrunk, **kwargs: Any) -> None:
+        self._actor_inputs, self._outright, self._trunk = actor_inputs, outright, trunk
         super().__init__(*args, **kwargs)
         self.log_std.requires_grad_(False)
+        if outright:
+            assert isinstance(self.action_net, nn.Linear)
+            with torch.no_grad():
+                self.action_net.weight.zero_()
+                self.action_net.weight[:, HIDDEN:] = torch.eye(outright)
 
     def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor = AlignmentNets(self.features_dim, self._actor_inputs, self._trunk)  # type: ignore[assignment]
+        self.mlp_extractor = AlignmentNets(  # type: ignore[assignment]
+            self.features_dim, self._actor_inputs, self._outright, self._trunk
+        )
 
     def set_training_mode(self, mode: bool) -> None:
         """Dropout is supervision's: PPO compares its policy with the one that acted, and both must be the same."""

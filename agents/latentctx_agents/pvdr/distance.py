@@ -28,16 +28,32 @@ class Distance(ABC):
     def of_plans(
         self, model: DynamicsModel, context: Tensor, latents: Tensor, goal: Tensor, scale: Tensor
     ) -> Tensor:
-        """The distances of foretold frames to the goal, (p, n).
+        """The distances of foretold frames to the goal, (b, p, n).
 
         Args:
             model: foretells.
-            context: tokens (p, m, 64), one for each plan.
-            latents: z (p, z).
-            goal: tokens (p, 64).
-            scale: (p, k).
+            context: tokens (b, m, 64).
+            latents: z of p plans for each context, (b, p, z).
+            goal: tokens (b, 64).
+            scale: (b, k).
         """
-        return self(model.plans(context, latents), goal[:, None], scale[:, None])
+        repeated = context[:, None].expand(-1, latents.shape[1], -1, -1)
+        futures = model.plans(repeated.flatten(0, 1), latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+        return self(futures, goal[:, None, None], scale[:, None, None])
+
+    def missed(
+        self, model: DynamicsModel, context: Tensor, latent: Tensor, future: Tensor, came: Tensor
+    ) -> Tensor:
+        """All kinds, (b, k), between what came and the next frame of a plan.
+
+        Args:
+            model: foretold.
+            context: tokens (b, m, 64).
+            latent: z of one plan for each context, (b, z).
+            future: tokens (b, n, 64) that it foretold.
+            came: tokens (b, 64).
+        """
+        return self.parts(came, future[:, 0])
 
     @abstractmethod
     def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
@@ -69,10 +85,16 @@ class ActionDistance(Distance):
     def of_plans(
         self, model: DynamicsModel, context: Tensor, latents: Tensor, goal: Tensor, scale: Tensor
     ) -> Tensor:
-        """See `Distance`; places are those of what is expected of a frame, not of its likeliest tokens alone."""
-        expected = model.decoder.expected(context, latents, self._metric.vectors)
-        ways = self._metric.of_vectors(expected) - self._metric(goal)[:, None]
-        return ways.norm(dim=-1) / scale
+        """See `Distance` and `ActionMetric.foretold`."""
+        places = self._metric.foretold(model, context, latents)
+        return (places - self._metric(goal)[:, None, None]).norm(dim=-1) / scale[:, None]
+
+    def missed(
+        self, model: DynamicsModel, context: Tensor, latent: Tensor, future: Tensor, came: Tensor
+    ) -> Tensor:
+        """See `Distance` and `ActionMetric.foretold`."""
+        place = self._metric.foretold(model, context, latent[:, None])[:, 0, 0]
+        return (self._metric(came) - place).norm(dim=-1, keepdim=True)
 
 
 class JointDistance(Distance):
@@ -85,6 +107,22 @@ class JointDistance(Distance):
     def __init__(self, distances: Sequence[Distance]) -> None:
         self._distances = tuple(distances)
         self.kinds = sum(distance.kinds for distance in self._distances)
+
+    def of_plans(
+        self, model: DynamicsModel, context: Tensor, latents: Tensor, goal: Tensor, scale: Tensor
+    ) -> Tensor:
+        """See `Distance`; each in its own way."""
+        kinds = [distance.kinds for distance in self._distances]
+        each = zip(self._distances, kinds, scale.split(kinds, dim=-1), strict=True)
+        return sum(
+            (n * d.of_plans(model, context, latents, goal, part) for d, n, part in each), torch.zeros(())
+        ) / sum(kinds)
+
+    def missed(
+        self, model: DynamicsModel, context: Tensor, latent: Tensor, future: Tensor, came: Tensor
+    ) -> Tensor:
+        """See `Distance`."""
+        return torch.cat([d.missed(model, context, latent, future, came) for d in self._distances], dim=-1)
 
     def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
         """See `Distance`."""

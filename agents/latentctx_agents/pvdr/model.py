@@ -180,15 +180,15 @@ class DynamicsModel(nn.Module):
         Returns:
             z (b, count, z) and future tokens (b, count, n, 64).
         """
-        latents, repeated = self.draw(context, count, noise)
+        latents = self.draw(context, noise)
+        repeated = context[:, None].expand(-1, count, -1, -1).flatten(0, 1)
         return latents, self.plans(repeated, latents.flatten(0, 1)).unflatten(0, (-1, count))
 
-    def draw(self, context: Tensor, count: int, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Draws of z from the prior, (b, count, z), and the context of each, (b * count, m, 64); see `sample`."""
+    def draw(self, context: Tensor, noise: Tensor) -> Tensor:
+        """Draws of z from the prior, (b, count, z); see `sample`."""
         assert self.prior is not None
         prior = self.prior(context)
-        latents = prior.mean[:, None] + prior.std[:, None] * noise
-        return latents, context[:, None].expand(-1, count, -1, -1).flatten(0, 1)
+        return prior.mean[:, None] + prior.std[:, None] * noise
 
 
 def split(window: Tensor, config: DynamicsConfig) -> tuple[Tensor, Tensor]:

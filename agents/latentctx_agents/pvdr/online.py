@@ -85,7 +85,10 @@ class Online:
             told = self._metric.learn(env.replay, config.metric.steps)
             self._sums = told | self._learn(env.replay, *config.steps, weight=weight)
 
-        agent = make_agent(env, config, between, inputs=self._reading.size, trunk=self._reading.trunk)
+        reading = self._reading
+        agent = make_agent(
+            env, config, between, inputs=reading.size, outright=reading.outright, trunk=reading.trunk
+        )
         assert isinstance(agent.policy, AlignmentPolicy)
         self._policy = agent.policy
         self._policy.set_spread(config.spread[0])
@@ -107,7 +110,7 @@ class Online:
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
         model.eval()
-        if supervised:
+        if supervised and not self._reading.outright:  # what is an action already was taught by actions
             sums["alignment"] = self._align(replay, supervised, weight)
         return {name: float(np.mean(values)) for name, values in sums.items()}
 
@@ -171,11 +174,18 @@ def adapt_tokenizer(
 
 
 def make_agent(
-    env: VecEnv, config: OnlineConfig, between: Callable[[], None], *, inputs: int, trunk: MakeTrunk
+    env: VecEnv,
+    config: OnlineConfig,
+    between: Callable[[], None],
+    *,
+    inputs: int,
+    trunk: MakeTrunk,
+    outright: int = 0,
 ) -> AlignedPPO:
     """PPO with the settings that all arms share.
 
-    Its actor sees the first `inputs` numbers of an observation; `trunk` makes the networks of actor and critic.
+    Its actor sees the first `inputs` numbers of an observation, and acts as the last `outright` of these say at first; `trunk`
+    makes the networks of actor and critic.
     """
     return AlignedPPO(
         AlignmentPolicy,
@@ -189,7 +199,7 @@ def make_agent(
         gamma=0.98,
         gae_lambda=0.95,
         ent_coef=0.0,  # the spread is set
-        policy_kwargs={"actor_inputs": inputs, "trunk": trunk},
+        policy_kwargs={"actor_inputs": inputs, "outright": outright, "trunk": trunk},
         seed=config.first_seed,  # Stable-Baselines3 seeds the worlds with it, too
         device="cpu",
     )

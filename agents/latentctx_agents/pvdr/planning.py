@@ -15,7 +15,7 @@ class Plan(NamedTuple):
 
     latent: Tensor  # (b, z)
     future: Tensor  # tokens int64 (b, n, 64) that it foretells
-    distance: Tensor  # (b,) the least of its frames' distances to the goal
+    left: Tensor  # (b, n) distances of these frames to the goal; it has the least of all plans
 
 
 class Planner:
@@ -54,15 +54,13 @@ class Planner:
         """
         size = (len(context), self.count, self.model.config.latent)
         noise = torch.from_numpy(self._rng.standard_normal(size, dtype=np.float32)).to(context.device)
-        latents, contexts = self.model.draw(context, self.count, noise)
-        goals, scales = (part.repeat_interleave(self.count, dim=0) for part in (goal, scale))
-        each = self.distance.of_plans(self.model, contexts, latents.flatten(0, 1), goals, scales)
-        least = each.amin(dim=-1).view(-1, self.count)
-        best = least.argmin(dim=1)
+        latents = self.model.draw(context, noise)
+        left = self.distance.of_plans(self.model, context, latents, goal, scale)
+        best = left.amin(dim=-1).argmin(dim=1)
         if self.random > 0.0:
             astray = torch.from_numpy(self._rng.random(len(context)) < self.random).to(best.device)
             other = torch.from_numpy(self._rng.integers(self.count, size=len(context))).to(best.device)
             best = torch.where(astray, other, best)
         rows = torch.arange(len(context), device=context.device)
         latent = latents[rows, best]
-        return Plan(latent, self.model.plans(context, latent), least[rows, best])
+        return Plan(latent, self.model.plans(context, latent), left[rows, best])

@@ -106,9 +106,8 @@ class PlanningVecEnv(GoalVecEnv):
         plan = self._planner.plan(self._context, self._goal, self._scale)
         with torch.inference_mode():
             read = self._reading.of_plan(self._context, plan.latent, plan.future)
-            left = self._planner.distance(plan.future, self._goal[:, None], self._scale[:, None])
         self._plan = plan
-        return torch.cat([read, left], dim=1).numpy()
+        return torch.cat([read, plan.left], dim=1).numpy()
 
     def _tokens(self, frames: np.ndarray) -> Tensor:
         return torch.from_numpy(tokenize(self._model.tokenizer, frames).astype(np.int64))
@@ -122,8 +121,8 @@ class PlanningVecEnv(GoalVecEnv):
     @torch.inference_mode()
     def _adherence(self, tokens: Tensor) -> np.ndarray:
         assert self._plan is not None
-        distance = self._planner.distance
-        missed = distance.parts(tokens, self._plan.future[:, 0])
+        distance, plan = self._planner.distance, self._plan
+        missed = distance.missed(self._model.dynamics, self._context, plan.latent, plan.future, tokens)
         went = distance.parts(tokens, self._context[:, -1]).mean(dim=0)
         self._step = went if self._step is None else torch.lerp(went, self._step, AVERAGING)
         return (missed / (self._step + LEAST)).mean(dim=-1).neg().clamp(-1.0, 0.0).numpy()

@@ -19,6 +19,7 @@ class Reading(Protocol):
     """How a context and a plan become numbers, and a context and what followed it the same numbers."""
 
     size: int  # how many numbers
+    outright: int  # the last so many are an action already: nothing has to be learned for them
 
     def trunk(self, more: int) -> nn.Module:
         """A network that reads them and `more` further ones, as `trunks` has them."""
@@ -39,6 +40,8 @@ class LatentReading:
     Args:
         model: in use; what it learns meanwhile counts from then on.
     """
+
+    outright = 0
 
     def __init__(self, model: VideoModel) -> None:
         self._dynamics = model.dynamics
@@ -68,6 +71,8 @@ class PlanReading:
         model: in use; its tokenizer must stay as it is.
     """
 
+    outright = 0
+
     def __init__(self, model: VideoModel) -> None:
         self._dynamics = model.dynamics
         self._vectors = standardised(model.tokenizer)
@@ -91,7 +96,7 @@ class PlanReading:
 
 
 class WayReading:
-    """Where the body is, and how much it does a step on the way to each foretold frame, in actions.
+    """Where the body is, how much it does a step on the way to each foretold frame, and the way to the last, all in actions.
 
     Args:
         model: in use; its tokenizer must stay as it is.
@@ -101,19 +106,18 @@ class WayReading:
     def __init__(self, model: VideoModel, metric: ActionMetric) -> None:
         self._dynamics, self._metric = model.dynamics, metric
         self._steps = torch.arange(1, model.config.future + 1)[:, None]
-        self.size = (1 + model.config.future) * metric.place.out_features
+        self.outright = metric.place.out_features
+        self.size = (2 + model.config.future) * self.outright
 
     def trunk(self, more: int) -> nn.Module:
         """See `Reading`."""
         return VectorTrunk(self.size + more, norm=False)
 
     def of_plan(self, context: Tensor, latent: Tensor, future: Tensor) -> Tensor:
-        """See `Reading`; of what is expected of the foretold frames, not of their likeliest tokens alone."""
-        here = self._metric(context[:, -1:])
-        there = self._metric.of_vectors(
-            self._dynamics.decoder.expected(context, latent, self._metric.vectors)
-        )
-        return torch.cat([here / REACH, (there - here) / self._steps], dim=1).flatten(1)
+        """See `Reading`; places are those of `ActionMetric.foretold`."""
+        here = self._metric(context[:, -1])[:, None]
+        way = self._metric.foretold(self._dynamics, context, latent[:, None])[:, 0] - here
+        return torch.cat([here / REACH, way / self._steps, way[:, -1:].clamp(-1.0, 1.0)], dim=1).flatten(1)
 
     def of_window(self, window: Tensor) -> Tensor:
         """See `Reading`; what the drawn z foretells, as in acting, not what came."""

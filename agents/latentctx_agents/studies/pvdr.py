@@ -26,7 +26,8 @@ FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sa
 GOAL_PPO, STRAIGHT = "goal-ppo", "straight"
 METHODS: dict[str, dict[str, Any]] = {
     FULL: {},
-    SCRATCH: {"freeze": "none"},  # the same code on a model that has seen no video
+    # the same code on a model that has seen no video; what it sees through is learned of the world's own frames
+    SCRATCH: {"freeze": "none", "tokenizer_steps": OnlineConfig.tokenizer_steps},
     SUPERVISED: {"reinforce": False},  # alignment by supervision alone
     ONE_SAMPLE: {"plans": 1},  # acts on whatever the prior draws; nothing is chosen
     GOAL_PPO: {},  # no video model: PPO on the tokens of frame and goal, for the same reward of coming nearer
