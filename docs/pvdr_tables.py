@@ -86,9 +86,9 @@ def _last(rows: list[dict[str, Any]]) -> int:
     return max(row["setting"].get("decisions", 0) for row in rows)
 
 
-def actions_table() -> str:
+def actions_table(file: str) -> str:
     """What is reached with the distance that is learned from actions: each task and method over its training."""
-    rows = sorted(read_results([RESULTS / "actions.csv"]), key=lambda row: row["seed"])
+    rows = sorted(read_results([RESULTS / file]), key=lambda row: row["seed"])
     order = list(METHODS)
     groups = groups_of(rows, "task", "method", "stride")
     lines = []

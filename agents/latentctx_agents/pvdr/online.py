@@ -66,12 +66,12 @@ class Online:
         told = self._metric.learn(env.replay, config.metric.first_steps)
         first = told | self._learn(env.replay, *config.first_steps, weight=config.supervision[0])
         before = float(films.actions[..., 0].size)
-        yield 0, {**self._evaluate(distance), **first, "random_decisions": before}
+        yield 0, {**self._measure(distance), **first, "random_decisions": before}
         done = 0
         while done < config.decisions:
             agent.learn(min(config.evaluate_every, config.decisions - done), reset_num_timesteps=False)
             done = agent.num_timesteps  # whole rollouts
-            yield done, {**self._evaluate(distance), **self._sums}
+            yield done, {**self._measure(distance), **self._sums}
         self._venv.close()
 
     def _agent(self, env: PlanningVecEnv) -> AlignedPPO:
@@ -129,14 +129,26 @@ class Online:
         self._policy.eval()
         return losses
 
-    def _evaluate(self, distance: Distance) -> Metrics:
+    def _measure(self, distance: Distance) -> Metrics:
+        """What `measured` finds with the plans that are acted with, and the success with other numbers of them."""
+        metrics = self._evaluate(distance, self.config.plans)
+        for plans in self.config.also_plans:
+            metrics[success_of(plans)] = self._evaluate(distance, plans)["success"]
+        return metrics
+
+    def _evaluate(self, distance: Distance, plans: int) -> Metrics:
         """Success over fresh goals, and the share of the distance that is left at the end."""
         config = self.config
         rng = np.random.default_rng(EVALUATION_SEED + config.seed)
-        planner = Planner(self.model.dynamics, distance, count=config.plans, rng=rng)
+        planner = Planner(self.model.dynamics, distance, count=plans, rng=rng)
         venv = make_envs(config, EVALUATION_SEED)
         env = PlanningVecEnv(venv, self.model, planner, self._reading, config.rewards)
         return measured(env, self._policy, config.episodes)
+
+
+def success_of(plans: int) -> str:
+    """Name of the metric for the success with another number of plans than is acted with."""
+    return f"success_of_{plans}"
 
 
 @torch.no_grad()

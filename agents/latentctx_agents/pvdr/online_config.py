@@ -29,7 +29,7 @@ class OnlineConfig:
     )
     stride: int = 1  # frames of the world's videos that a decision lasts; that of the model's pretraining
     envs: int = 4  # side by side
-    decisions: int = 6000  # in all environments together, after the random ones
+    decisions: int = 6000  # in all environments together, after the random ones; 0 measures what these taught
     rollout: int = 150  # decisions of each environment between two updates
     random_episodes: int = 10  # with random actions, before everything
     plans: int = 16  # latents that are drawn for each decision; 1 acts on whatever the prior draws
@@ -55,16 +55,25 @@ class OnlineConfig:
     supervision: tuple[float, float] = (1.0, 1.0)  # shares of its learning rate at first and at last
     evaluate_every: int = 1200  # decisions, in whole rollouts of all environments
     episodes: int = 20  # of each evaluation, without random choices of actions
+    also_plans: tuple[int, ...] = ()  # every evaluation is repeated with each of these numbers of plans
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Accept JSON's lists and refuse what cannot be run in words."""
-        for name in ("spread", "first_steps", "steps", "batch_size", "learning_rate", "supervision"):
+        listed = (
+            "spread",
+            "first_steps",
+            "steps",
+            "batch_size",
+            "learning_rate",
+            "supervision",
+            "also_plans",
+        )
+        for name in listed:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         counts = (
             "stride",
             "envs",
-            "decisions",
             "rollout",
             "random_episodes",
             "plans",
@@ -75,6 +84,8 @@ class OnlineConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
+        if self.decisions < 0 or min(self.also_plans, default=1) < 1:
+            raise ValueError("decisions start at 0, each of also_plans at 1.")
         if min(self.spread) <= 0.0:
             raise ValueError(f"spread must be above 0; got {self.spread}.")
 

@@ -141,8 +141,8 @@ def rows_of(
         setting = {**common, "decisions": int(point["decisions"])}
         for name in point.keys() - {"decisions"}:
             yield Measurement(**facts, setting=setting, metric=name, value=point[name])
+    if len(curve) == 1:  # no decision after the random ones
+        return
     pairs = list(itertools.pairwise(curve))
     area = sum((b["decisions"] - a["decisions"]) * (a["success"] + b["success"]) / 2 for a, b in pairs)
-    yield Measurement(
-        **facts, setting=common, metric="success_area", value=area / max(curve[-1]["decisions"], 1.0)
-    )
+    yield Measurement(**facts, setting=common, metric="success_area", value=area / curve[-1]["decisions"])
