@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from PIL import Image
 from tiny_pvdr import SHORT, TINY, draw_tokens
 
 from latentctx_agents.optim import write_weights
@@ -456,6 +457,9 @@ def test_the_study_runs_its_cells_once(video_model, tmp_path, monkeypatch):
     rows = read_results([file])
     assert {row["metric"] for row in rows} >= {"success", "success_area", "distance_left"}
     assert {row["method"] for row in rows} == {"supervised"}
+    with Image.open(tmp_path / "cells" / "reach-v3-supervised-seed3" / "episode.png") as picture:
+        shown = np.asarray(picture)
+    assert shown.shape[0] >= 3 * 128 and len(np.unique(shown[: 2 * 128, -1280:].reshape(-1, 3), axis=0)) > 20
     monkeypatch.setattr(Online, "run", lambda self: pytest.fail("run again"))
     assert run_study(config, grid, video_model, tmp_path) == file
     other, _ = load_video_model(video_model)

@@ -1,5 +1,6 @@
 """The online stage: a world without rewards, a goal as a picture, a video model that is adapted and planned with."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,10 +12,11 @@ from torch import Tensor
 from latentctx_agents.optim import Metrics, OptimizerConfig, Stepper, Training
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
 from latentctx_agents.pvdr.alignment import AlignedPPO, AlignmentPolicy, alignment_loss
-from latentctx_agents.pvdr.distance import Distance, TokenDistance, distance_of
+from latentctx_agents.pvdr.distance import TokenDistance, distance_of
 from latentctx_agents.pvdr.evidence import evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.online_config import OnlineConfig
+from latentctx_agents.pvdr.pictures import Film
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv
 from latentctx_agents.pvdr.reading import Reading, reading_of
@@ -56,9 +58,9 @@ class Online:
         self._metric = MetricLearner(metric, config.metric, self._rng)
         self._reading = reading_of(self.model, config.reads, metric)
         colours = TokenDistance(self.model.tokenizer, films.pictures(every=4))
-        distance = distance_of(config.near, colours, self._metric.metric)
+        self._distance = distance_of(config.near, colours, self._metric.metric)
         planner = Planner(
-            self.model.dynamics, distance, count=config.plans, rng=self._rng, random=config.astray
+            self.model.dynamics, self._distance, count=config.plans, rng=self._rng, random=config.astray
         )
         env = PlanningVecEnv(self._venv, self.model, planner, self._reading, config.rewards)
         remember(env.replay, tokenize(self.model.tokenizer, films.frames), films.actions)
@@ -66,12 +68,12 @@ class Online:
         told = self._metric.learn(env.replay, config.metric.first_steps)
         first = told | self._learn(env.replay, *config.first_steps, weight=config.supervision[0])
         before = float(films.actions[..., 0].size)
-        yield 0, {**self._measure(distance), **first, "random_decisions": before}
+        yield 0, {**self._measure(), **first, "random_decisions": before}
         done = 0
         while done < config.decisions:
             agent.learn(min(config.evaluate_every, config.decisions - done), reset_num_timesteps=False)
             done = agent.num_timesteps  # whole rollouts
-            yield done, {**self._measure(distance), **self._sums}
+            yield done, {**self._measure(), **self._sums}
         self._venv.close()
 
     def _agent(self, env: PlanningVecEnv) -> AlignedPPO:
@@ -129,21 +131,39 @@ class Online:
         self._policy.eval()
         return losses
 
-    def _measure(self, distance: Distance) -> Metrics:
+    def _measure(self) -> Metrics:
         """What `measured` finds with the plans that are acted with, and the success with other numbers of them."""
-        metrics = self._evaluate(distance, self.config.plans)
+        metrics = self._evaluate(self.config.plans)
         for plans in self.config.also_plans:
-            metrics[success_of(plans)] = self._evaluate(distance, plans)["success"]
+            metrics[success_of(plans)] = self._evaluate(plans)["success"]
         return metrics
 
-    def _evaluate(self, distance: Distance, plans: int) -> Metrics:
+    def film(self) -> Film:
+        """An episode of the first evaluated goal, as it is acted now; of a run that has begun."""
+        env, shown, done = self._judged(self.config.plans, envs=1), [], False
+        observation = env.reset()
+        with torch.inference_mode():
+            while not done:
+                shown.append(env.film())
+                actions, _ = self._policy.predict(observation, deterministic=True)
+                observation, _, dones, _ = env.step(actions)
+                assert isinstance(observation, np.ndarray)
+                done = bool(dones[0])
+        env.close()
+        frames, planned, goals = (np.concatenate(part) for part in zip(*shown, strict=True))
+        return Film(frames, planned, goals[0])
+
+    def _evaluate(self, plans: int) -> Metrics:
         """Success over fresh goals, and the share of the distance that is left at the end."""
+        return measured(self._judged(plans, envs=self.config.envs), self._policy, self.config.episodes)
+
+    def _judged(self, plans: int, *, envs: int) -> PlanningVecEnv:
+        """The worlds of an evaluation, planned in with so many plans."""
         config = self.config
         rng = np.random.default_rng(EVALUATION_SEED + config.seed)
-        planner = Planner(self.model.dynamics, distance, count=plans, rng=rng)
-        venv = make_envs(config, EVALUATION_SEED)
-        env = PlanningVecEnv(venv, self.model, planner, self._reading, config.rewards)
-        return measured(env, self._policy, config.episodes)
+        planner = Planner(self.model.dynamics, self._distance, count=plans, rng=rng)
+        venv = make_envs(dataclasses.replace(config, envs=envs), EVALUATION_SEED)
+        return PlanningVecEnv(venv, self.model, planner, self._reading, config.rewards)
 
 
 def success_of(plans: int) -> str:

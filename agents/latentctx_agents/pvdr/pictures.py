@@ -1,6 +1,7 @@
-"""A picture of what a video model foretells: true futures, reconstructions and draws from the prior."""
+"""Pictures of what a video model foretells: true futures, reconstructions and draws; an episode, its plans and its goal."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,26 @@ from latentctx_agents.pvdr.tokens import TokenStore
 from latentctx_datasets.videos import Clips
 
 DRAWS = 4  # rows of samples for each clip
+SHOWN = 10  # frames of an episode
 ZOOM, MARGIN, LABEL = 2, 4, 92  # of frames; [pixels] between clips; [pixels] of the words on the left
+
+
+class Film(NamedTuple):
+    """An episode of t decisions."""
+
+    frames: np.ndarray  # uint8 (t, 64, 64, 3), before each decision
+    planned: np.ndarray  # uint8 (t, 64, 64, 3), where the chosen plan leads
+    goal: np.ndarray  # uint8 (64, 64, 3)
+
+
+def draw_episode(film: Film, path: Path) -> None:
+    """Write a PNG: frames of an episode, evenly spaced, over where the chosen plans lead and the goal."""
+    length = len(film.frames)
+    times = np.linspace(0, length - 1, min(SHOWN, length)).round().astype(int)
+    goal = np.broadcast_to(film.goal, (len(times), *film.goal.shape))
+    rows = [("seen", film.frames[times]), ("planned", film.planned[times]), ("goal", goal)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sheet([(name, frames[None]) for name, frames in rows], 0).save(path)
 
 
 @torch.inference_mode()

@@ -109,6 +109,12 @@ class PlanningVecEnv(GoalVecEnv):
         self._plan = plan
         return torch.cat([read, plan.left], dim=1).numpy()
 
+    def film(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What each environment sees now, where its chosen plan leads, and its goal, uint8 (b, 64, 64, 3) each."""
+        assert self._plan is not None
+        planned = self._model.tokenizer.pixels(self._plan.future[:, -1]).numpy()
+        return self._frames.copy(), planned, self._goals.copy()
+
     def _tokens(self, frames: np.ndarray) -> Tensor:
         return torch.from_numpy(tokenize(self._model.tokenizer, frames).astype(np.int64))
 

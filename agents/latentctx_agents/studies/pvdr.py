@@ -16,6 +16,7 @@ from latentctx_agents.pvdr.folder import VideoModel, load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
 from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.online_config import OnlineConfig
+from latentctx_agents.pvdr.pictures import draw_episode
 from latentctx_agents.pvdr.straight import Straight
 from latentctx_agents.pvdr.worlds import world_of
 from latentctx_agents.results import Measurement, add_results
@@ -99,7 +100,10 @@ def run_study(config: PvdrStudyConfig, grid: PvdrGrid, model: Path, folder: Path
 def run_cell(
     config: PvdrStudyConfig, task: str, method: str, seed: int, model: Path, folder: Path
 ) -> list[dict[str, float]]:
-    """The learning curve of one cell, {"decisions": ..., metrics}, measured or read if it is there."""
+    """The learning curve of one cell, {"decisions": ..., metrics}, measured or read if it is there.
+
+    A cell that plans leaves `episode.png`, an episode as it is acted at the end.
+    """
     place = folder / "cells" / f"{task}-{method}-seed{seed}"
     file = place / "curve.json"
     if file.exists():
@@ -112,6 +116,8 @@ def run_cell(
         pretrained = VideoModel(pretrained.config)
     agent = _PLANLESS.get(method, Online)(pretrained, online)
     curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
+    if isinstance(agent, Online):
+        draw_episode(agent.film(), place / "episode.png")
     place.mkdir(parents=True, exist_ok=True)
     with replacing(file) as fresh:
         fresh.write_text(json.dumps(curve) + "\n")
