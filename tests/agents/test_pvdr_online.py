@@ -21,7 +21,7 @@ from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.online import Online, encoded
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
-from latentctx_agents.pvdr.ranking import rank, rows_of
+from latentctx_agents.pvdr.ranking import rank, rows_of, told_of_actions
 from latentctx_agents.pvdr.reading import reading_of
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.straight import Straight, WayVecEnv
@@ -100,13 +100,31 @@ def test_the_metric_learns_how_many_actions_apart_frames_are(video_model):
 def test_distances_are_judged_by_how_far_the_goal_is(video_model):
     model, record = load_video_model(video_model)
     found = rank(model, dataclasses.replace(SHORT, envs=2), held_out=2)
-    assert list(found) == ["image", "tokens", "actions", "both"]
-    assert all(-1.0 <= r.rank <= 1.0 and r.nearest <= r.chosen <= 1.0 for r in found.values())
-    assert len({(r.nearest, r.average) for r in found.values()}) == 1
+    ranked = found.distances
+    assert list(ranked) == ["image", "tokens", "actions", "both"]
+    assert all(-1.0 <= r.rank <= 1.0 and r.nearest <= r.chosen <= 1.0 for r in ranked.values())
+    assert len({(r.nearest, r.average) for r in ranked.values()}) == 1
+    assert list(found.actions) == ["came", "foretold", "latent"] and max(found.actions.values()) < 1.0
     rows = list(rows_of(found, video_model, record, SHORT, 2))
-    assert len(rows) == 4 * len(dataclasses.fields(found["image"]))
+    assert len(rows) == 4 * len(dataclasses.fields(ranked["image"])) + 3
     with pytest.raises(ValueError, match="such as reach-v3"):
         rank(model, dataclasses.replace(SHORT, task="assembly-v3"), held_out=1)
+
+
+def test_ways_that_came_tell_the_action_where_places_are_actions(video_model):
+    model, _ = load_video_model(video_model)
+    rng = np.random.default_rng(0)
+    replays = Replay(1, context=2, future=3), Replay(1, context=2, future=3)
+    for replay in replays:
+        for film, moves in zip(*moved_about(20, 60, rng), strict=True):
+            replay.begin(0, film[0])
+            for action, frame in zip(moves, film[1:], strict=True):
+                replay.add(0, action, frame)
+    metric = ActionMetric(model.tokenizer, 2)
+    MetricLearner(metric, MetricConfig(horizon=20), rng).learn(replays[0], 300)
+    told = told_of_actions(model, metric, replays, rng)
+    assert told["came"] > 0.2  # rounding to cells hides much of an action
+    assert max(told["foretold"], told["latent"]) < 0.1  # the video model knows nothing
 
 
 def test_pairs_tell_what_was_done_between_them(acted):

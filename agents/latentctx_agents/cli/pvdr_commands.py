@@ -95,7 +95,7 @@ def judge(words: list[str]) -> None:
 
 
 def distances(words: list[str]) -> None:
-    """Judge distances by episodes of random actions."""
+    """Judge distances and plans by episodes of random actions."""
     import torch
 
     from latentctx_agents.pvdr import ranking
@@ -105,7 +105,7 @@ def distances(words: list[str]) -> None:
 
     @dataclass(frozen=True, kw_only=True)
     class Distances:
-        """How well distances to a goal's picture rank frames by how far the goal really is; nothing acts by them."""
+        """How well distances rank frames by how far the goal really is, and what of a plan tells its first action; nothing acts."""
 
         config: Annotated[OnlineConfig, tyro.conf.arg(name="")]
         model: Path = Path("runs/pvdr/model")  # what `latentctx pvdr pretrain` trained
@@ -121,14 +121,16 @@ def distances(words: list[str]) -> None:
     if arguments.results is not None:
         rows = ranking.rows_of(found, arguments.model, record, config, arguments.held_out)
         add_results(arguments.results, rows)
-    shown = [(name, f"{ranked.rank:.2f}", f"{ranked.chosen:.3f}") for name, ranked in found.items()]
+    shown = [(name, f"{ranked.rank:.2f}", f"{ranked.chosen:.3f}") for name, ranked in found.distances.items()]
     print_table(("distance", "rank", "goal in the chosen frame [m]"), shown)
-    one = next(iter(found.values()))
+    one = next(iter(found.distances.values()))
     print(f"nearest frame of an episode {one.nearest:.3f} m, average {one.average:.3f} m")
+    if found.actions:
+        print_table(("the action, from", "R2"), [(name, f"{r2:.2f}") for name, r2 in found.actions.items()])
 
 
 COMMANDS: Commands = {
     "pretrain": (pretrain, "learn visual dynamics from videos without actions"),
     "judge": (judge, "what a model foretells of clips that it has not seen"),
-    "distances": (distances, "how well distances to a goal's picture tell how far it is"),
+    "distances": (distances, "how well distances tell how far a goal is, and plans the action"),
 }

@@ -1,27 +1,34 @@
-"""How well distances to a goal's picture tell how far the goal really is, before anything acts by them."""
+"""Before anything acts: how well distances tell how far the goal really is, and what of a plan tells its first action."""
 
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from latentctx_agents.model_folder import weights_hash
+from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.probe import unexplained
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
 from latentctx_agents.pvdr.distance import TokenDistance, distance_of
 from latentctx_agents.pvdr.folder import VideoModel
-from latentctx_agents.pvdr.online import adapt_tokenizer
+from latentctx_agents.pvdr.judge import PROBE
+from latentctx_agents.pvdr.model import split
+from latentctx_agents.pvdr.online import ENCODED, adapt_tokenizer
 from latentctx_agents.pvdr.online_config import OnlineConfig
+from latentctx_agents.pvdr.reading import drawn
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokens import tokenize
 from latentctx_agents.pvdr.worlds import Films, goal_distances, make_envs, random_episodes, remember, world_of
 from latentctx_agents.results import Measurement
 from latentctx_envs.goal_images import image_distance
 
+TRAINED, TESTED = 4096, 1024  # windows for readings of actions
 IMAGE = "image"  # name of `image_distance`, beside those of distances of tokens
 
 
@@ -35,11 +42,18 @@ class Ranked:
     average: float  # [m] over all frames
 
 
-def rank(model: VideoModel, config: OnlineConfig, held_out: int = 20) -> dict[str, Ranked]:
-    """Learn the metric from `config.random_episodes` episodes as the online stage does, and judge distances by others.
+class Judged(NamedTuple):
+    """What held-out random episodes say."""
+
+    distances: dict[str, Ranked]
+    actions: dict[str, float]  # see `told_of_actions`
+
+
+def rank(model: VideoModel, config: OnlineConfig, held_out: int = 20) -> Judged:
+    """Learn the metric from `config.random_episodes` episodes as the online stage does; judge distances and plans by others.
 
     Args:
-        model: whose tokenizer; it is adapted, if the config says so.
+        model: its tokenizer is adapted, if the config says so; its dynamics are as they were pretrained.
         config: task, random episodes, the metric's settings and seed.
         held_out: episodes that distances are judged by.
 
@@ -78,11 +92,58 @@ def rank(model: VideoModel, config: OnlineConfig, held_out: int = 20) -> dict[st
         for near in ("tokens", "actions", "both"):
             distance = distance_of(near, colours, metric)
             found[near] = distance(tokens, goals, distance.scale(tokens[:, :1], goals)).numpy()
-    return {name: _ranked(values, tests.apart) for name, values in found.items()}
+    ranked = {name: _ranked(values, tests.apart) for name, values in found.items()}
+    others = Replay(1, model.config.context, model.config.future)
+    remember(others, tokenize(model.tokenizer, tests.frames), tests.actions)
+    return Judged(
+        ranked, told_of_actions(model, metric, (replay, others), rng) if model.config.latent else {}
+    )
+
+
+@torch.no_grad()
+def told_of_actions(
+    model: VideoModel,
+    metric: ActionMetric,
+    replays: tuple[Replay, Replay],
+    rng: np.random.Generator,
+    *,
+    config: OptimizerConfig = PROBE,
+) -> dict[str, float]:
+    """R2 of the action that followed a context, as a linear reading tells it, the mean over the action's numbers.
+
+    Args:
+        model: with a latent.
+        metric: trained.
+        replays: episodes that readings are trained on, and others that they are tested on.
+        rng: draws windows.
+        config: of the readings' training.
+
+    Returns:
+        "came", from the ways to the frames that came; "foretold", from those to the frames that a z of the posterior
+        foretells; "latent", from the context's features and that z, linearly.
+    """
+    posterior, prior = model.dynamics.posterior, model.dynamics.prior
+    assert posterior is not None and prior is not None
+    parts: dict[str, list[Tensor]] = {"came": [], "foretold": [], "latent": [], "action": []}
+    for replay, count in zip(replays, (TRAINED, TESTED), strict=True):
+        for first in range(0, count, ENCODED):
+            window, action = replay.sample(rng, min(ENCODED, count - first))
+            context, _ = split(window, model.config)
+            latent = drawn(model.dynamics, window)
+            here = metric(context[:, -1:])
+            places = metric.foretold(model.dynamics, context, latent[:, None])[:, 0]
+            parts["came"].append((metric(window[:, model.config.context :]) - here).flatten(1))
+            parts["foretold"].append((places - here).flatten(1))
+            parts["latent"].append(torch.cat([prior.features(context), latent], dim=1))
+            parts["action"].append(action)
+    values = {name: torch.cat(part).numpy() for name, part in parts.items()}
+    wanted = values.pop("action")
+    with torch.enable_grad():
+        return {n: 1.0 - unexplained(v, wanted, TESTED, config=config) for n, v in values.items()}
 
 
 def rows_of(
-    found: dict[str, Ranked], model: Path, record: dict[str, Any], config: OnlineConfig, held_out: int
+    found: Judged, model: Path, record: dict[str, Any], config: OnlineConfig, held_out: int
 ) -> Iterator[Measurement]:
     """What was found with the model of a folder, as rows of a CSV; `record` is that of its training."""
     setting = {
@@ -92,18 +153,17 @@ def rows_of(
         "stride": config.stride,
         "model_hash": weights_hash(model)[:16],
     }
-    for method, ranked in found.items():
+    facts = {
+        "world": world_of(config.task),
+        "dataset": str(record["dataset"]),
+        "setting": setting,
+        "seed": config.seed,
+    }
+    for method, ranked in found.distances.items():
         for metric, value in vars(ranked).items():
-            yield Measurement(
-                study="pvdr-distances",
-                world=world_of(config.task),
-                dataset=str(record["dataset"]),
-                method=method,
-                setting=setting,
-                seed=config.seed,
-                metric=metric,
-                value=value,
-            )
+            yield Measurement(study="pvdr-distances", method=method, metric=metric, value=value, **facts)
+    for method, r2 in found.actions.items():
+        yield Measurement(study="pvdr-alignment", method=method, metric="r2_action", value=r2, **facts)
 
 
 def _check_world(config: OnlineConfig) -> None:
