@@ -114,9 +114,8 @@ class JointDistance(Distance):
         """See `Distance`; each in its own way."""
         kinds = [distance.kinds for distance in self._distances]
         each = zip(self._distances, kinds, scale.split(kinds, dim=-1), strict=True)
-        return sum(
-            (n * d.of_plans(model, context, latents, goal, part) for d, n, part in each), torch.zeros(())
-        ) / sum(kinds)
+        weighted = [n * d.of_plans(model, context, latents, goal, part) for d, n, part in each]
+        return torch.stack(weighted).sum(dim=0) / self.kinds
 
     def missed(
         self, model: DynamicsModel, context: Tensor, latent: Tensor, future: Tensor, came: Tensor
