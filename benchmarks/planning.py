@@ -15,7 +15,7 @@ from harness import as_json, compare, run
 
 from latentctx_agents.optim import Precision, Stepper, in_precision
 from latentctx_agents.pvdr.action_metric import ActionMetric
-from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance
+from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance, colours_of
 from latentctx_agents.pvdr.evidence import evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.model import DynamicsModel
@@ -32,7 +32,7 @@ def results() -> dict[str, Any]:
     torch.manual_seed(0)
     model = VideoModel(DynamicsConfig()).eval()
     frames = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)
-    distance = TokenDistance(model.tokenizer, frames)
+    distance = TokenDistance(model.tokenizer, colours_of(model.tokenizer, frames))
     actions = ActionDistance(ActionMetric(model.tokenizer, 4).eval())
     context = torch.randint(0, 512, (ENVS, model.config.context, 64))
     goal, scale = torch.randint(0, 512, (ENVS, 64)), torch.ones(ENVS, 2)

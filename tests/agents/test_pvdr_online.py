@@ -13,8 +13,9 @@ from tiny_pvdr import SHORT, TINY, draw_tokens
 from latentctx_agents.optim import write_weights
 from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricConfig, MetricLearner
+from latentctx_agents.pvdr.agent import load_agent
 from latentctx_agents.pvdr.alignment import AlignmentPolicy
-from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance, distance_of
+from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance, colours_of, distance_of
 from latentctx_agents.pvdr.folder import load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo, TokenGoalVecEnv
 from latentctx_agents.pvdr.model import DynamicsModel
@@ -44,7 +45,7 @@ def test_the_distance_is_zero_at_the_goal_and_one_at_the_start(video_model, vide
     model, _ = load_video_model(video_model)
     frames = np.array(open_clips(video_clips)[0])
     metric = ActionMetric(model.tokenizer, 4).eval()
-    distance = distance_of(near, TokenDistance(model.tokenizer, frames), metric)
+    distance = distance_of(near, TokenDistance(model.tokenizer, colours_of(model.tokenizer, frames)), metric)
     found = torch.from_numpy(tokens.tokenize(model.tokenizer, frames).astype(np.int64))
     scale = distance.scale(found[0], found[-1])
     assert scale.shape == (kinds,) == (distance.kinds,)
@@ -197,7 +198,8 @@ def test_distances_side_by_side_count_each_kind_once(video_model):
     model, _ = load_video_model(video_model)
     metric = ActionMetric(model.tokenizer, 4).eval()
     colours = TokenDistance(
-        model.tokenizer, np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+        model.tokenizer,
+        colours_of(model.tokenizer, np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)),
     )
     actions, both = ActionDistance(metric), distance_of("both", colours, metric)
     context, goal, scale = draw_tokens(3, 2, 64), draw_tokens(3, 64), torch.rand(3, 3) + 0.5
@@ -228,7 +230,7 @@ def test_replay_gives_the_action_that_followed_the_context():
 def planned(video_model):
     model, _ = load_video_model(video_model)
     venv = make_envs(SHORT, 0)
-    distance = TokenDistance(model.tokenizer, np.array(venv.reset()["observation"]))
+    distance = TokenDistance(model.tokenizer, colours_of(model.tokenizer, venv.reset()["observation"]))
     planner = Planner(model.dynamics, distance, count=2, rng=np.random.default_rng(0))
     env = PlanningVecEnv(
         venv,
@@ -475,6 +477,11 @@ def test_the_study_runs_its_cells_once(video_model, tmp_path, monkeypatch):
     rows = read_results([file])
     assert {row["metric"] for row in rows} >= {"success", "success_area", "distance_left"}
     assert {row["method"] for row in rows} == {"supervised"}
+    agent, trained = load_agent(tmp_path / "cells" / "reach-v3-supervised-seed3" / "agent")
+    assert (
+        agent.config.task == "reach-v3"
+        and trained["dataset_hash"] == load_video_model(video_model)[1]["dataset_hash"]
+    )
     with Image.open(tmp_path / "cells" / "reach-v3-supervised-seed3" / "episode.png") as picture:
         shown = np.asarray(picture)
     assert shown.shape[0] >= 3 * 128 and len(np.unique(shown[: 2 * 128, -1280:].reshape(-1, 3), axis=0)) > 20

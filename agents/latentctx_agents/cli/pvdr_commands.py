@@ -129,8 +129,39 @@ def distances(words: list[str]) -> None:
         print_table(("the action, from", "R2"), [(name, f"{r2:.2f}") for name, r2 in found.actions.items()])
 
 
+def act(words: list[str]) -> None:
+    """Act with an agent of the study."""
+    import torch
+
+    from latentctx_agents.pvdr.acting import act as play
+    from latentctx_agents.pvdr.agent import load_agent
+    from latentctx_agents.pvdr.pictures import draw_episode
+
+    @dataclass(frozen=True, kw_only=True)
+    class Act:
+        """Act towards pictures of goals with what `latentctx study pvdr` left in a cell; no reward is looked at."""
+
+        agent: Path  # <run>/cells/<cell>/agent
+        task: str | None = None  # by default that of its training; another of the same body
+        plans: int | None = None  # by default as many as in its training
+        episodes: int = 20
+        seed: int = 80_000  # of the first episode; each further one has the next
+        picture: Path | None = None  # PNG of the first episode, its plans and its goal
+
+    arguments = tyro.cli(Act, args=words, prog="latentctx pvdr act")
+    torch.set_num_threads(1)
+    agent, _ = load_agent(arguments.agent)
+    wanted = {"task": arguments.task, "plans": arguments.plans, "episodes": arguments.episodes}
+    acted = play(agent, **wanted, seed=arguments.seed)
+    print(f"{acted.task}: success {acted.success:.2f} in {arguments.episodes} episodes")
+    if arguments.picture is not None:
+        draw_episode(acted.film, arguments.picture)
+        print(f"picture: {arguments.picture}")
+
+
 COMMANDS: Commands = {
     "pretrain": (pretrain, "learn visual dynamics from videos without actions"),
     "judge": (judge, "what a model foretells of clips that it has not seen"),
     "distances": (distances, "how well distances tell how far a goal is, and plans the action"),
+    "act": (act, "act towards pictures of goals with what the study trained"),
 }

@@ -136,21 +136,20 @@ class TokenDistance(Distance):
 
     Args:
         tokenizer: whose tokens.
-        frames: uint8 (f, 64, 64, 3) of the world, of which the colours are learned.
+        colours: of its tokens, (codes, 3); see `colours_of`.
     """
 
     kinds = 2
 
-    def __init__(self, tokenizer: Tokenizer, frames: np.ndarray) -> None:
-        self._codes = tokenizer.encoder.codebook
-        self._colours = colours_of(tokenizer, torch.from_numpy(np.ascontiguousarray(frames)))
+    def __init__(self, tokenizer: Tokenizer, colours: Tensor) -> None:
+        self._codes, self.colours = tokenizer.encoder.codebook, colours
 
     def parts(self, tokens: Tensor, goal: Tensor) -> Tensor:
         """See `Distance`: of colours, and of the codebook's vectors."""
         return torch.stack(
             [
                 (table[tokens] - table[goal]).square().mean(dim=(-2, -1))
-                for table in (self._colours, self._codes)
+                for table in (self.colours, self._codes)
             ],
             dim=-1,
         )
@@ -166,13 +165,13 @@ def distance_of(near: Near, tokens: TokenDistance, metric: ActionMetric) -> Dist
 
 
 @torch.no_grad()
-def colours_of(tokenizer: Tokenizer, frames: Tensor) -> Tensor:
-    """Mean colour in [0, 1] of the patches that each token stood for in frames (f, 64, 64, 3); (codes, 3).
+def colours_of(tokenizer: Tokenizer, pictures: np.ndarray) -> Tensor:
+    """Mean colour in [0, 1] of the patches that each token stood for in frames uint8 (f, 64, 64, 3); (codes, 3).
 
     A token that never occurs has the colour of a frame that is made of it alone.
     """
     device = tokenizer.encoder.codebook.device
-    frames = frames.to(device)
+    frames = torch.from_numpy(np.ascontiguousarray(pictures)).to(device)
     tokens = torch.cat([tokenizer.encoder(part) for part in frames.split(256)]).flatten()
     blocks = frames.view(-1, GRID, PATCH, GRID, PATCH, 3).to(torch.float32).mean(dim=(2, 4)) / 255.0
     count = torch.bincount(tokens, minlength=tokenizer.config.codes)

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from latentctx_agents.optim import Metrics, OptimizerConfig, Stepper, Training
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
+from latentctx_agents.pvdr.agent import AgentConfig, GoalAgent
 from latentctx_agents.pvdr.alignment import AlignedPPO, AlignmentPolicy, alignment_loss
-from latentctx_agents.pvdr.distance import TokenDistance, distance_of
+from latentctx_agents.pvdr.distance import TokenDistance, colours_of, distance_of
 from latentctx_agents.pvdr.evidence import evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.online_config import OnlineConfig
@@ -57,7 +59,8 @@ class Online:
         metric = ActionMetric(self.model.tokenizer, films.actions.shape[-1])
         self._metric = MetricLearner(metric, config.metric, self._rng)
         self._reading = reading_of(self.model, config.reads, metric)
-        colours = TokenDistance(self.model.tokenizer, films.pictures(every=4))
+        self._colours = colours_of(self.model.tokenizer, films.pictures(every=4))
+        colours = TokenDistance(self.model.tokenizer, self._colours)
         self._distance = distance_of(config.near, colours, self._metric.metric)
         planner = Planner(
             self.model.dynamics, self._distance, count=config.plans, rng=self._rng, random=config.astray
@@ -137,6 +140,28 @@ class Online:
         for plans in self.config.also_plans:
             metrics[success_of(plans)] = self._evaluate(plans)["success"]
         return metrics
+
+    def agent(self) -> GoalAgent:
+        """What acts now, a copy; of a run that has begun."""
+        space = self._venv.action_space
+        assert isinstance(space, spaces.Box)
+        config = AgentConfig(
+            model=self.model.config,
+            near=self.config.near,
+            reads=self.config.reads,
+            plans=self.config.plans,
+            low=tuple(space.low),
+            high=tuple(space.high),
+            task=self.config.task,
+            stride=self.config.stride,
+            render_profile=self.config.render_profile,
+        )
+        agent = GoalAgent(config)
+        agent.model.load_state_dict(self.model.state_dict())
+        agent.metric.load_state_dict(self._metric.metric.state_dict())
+        agent.policy.load_state_dict(self._policy.state_dict())
+        agent.colours.copy_(self._colours)
+        return agent.eval()
 
     def film(self) -> Film:
         """An episode of the first evaluated goal, as it is acted now; of a run that has begun."""

@@ -10,11 +10,11 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.foresight import Foresight
 from latentctx_agents.pvdr.goal_venv import LEAST, GoalVecEnv
-from latentctx_agents.pvdr.planning import Plan, Planner
+from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.reading import Reading
 from latentctx_agents.pvdr.replay import Replay
-from latentctx_agents.pvdr.tokens import tokenize
 
 AVERAGING = 0.99  # of the moving average of how far one step goes
 
@@ -66,69 +66,52 @@ class PlanningVecEnv(GoalVecEnv):
         reading: Reading,
         rewards: RewardConfig | None = None,
     ) -> None:
-        self._model, self._planner, self._reading = model, planner, reading
+        self._model, self._distance = model, planner.distance
         self._rewards = RewardConfig() if rewards is None else rewards
         sizes = model.config
-        super().__init__(venv, spaces.Box(-np.inf, np.inf, (reading.size + sizes.future,), np.float32))
-        count = venv.num_envs
-        self.replay = Replay(count, sizes.context, sizes.future)
-        self._context = torch.zeros(count, sizes.context, 64, dtype=torch.int64)
-        self._goal = torch.zeros(count, 64, dtype=torch.int64)
-        self._scale = torch.ones(count, planner.distance.kinds)
+        self._foresight = Foresight(model, planner, reading, venv.num_envs)
+        super().__init__(venv, spaces.Box(-np.inf, np.inf, (self._foresight.size,), np.float32))
+        self.replay = Replay(venv.num_envs, sizes.context, sizes.future)
         self._step: Tensor | None = None  # of each kind of distance
-        self._plan: Plan | None = None
 
     def begin(self, rows: np.ndarray, frames: np.ndarray, goals: np.ndarray) -> None:
         """Episodes of some environments begin: their context is the first frame alone."""
-        tokens, goal = self._tokens(frames), self._tokens(goals)
-        index = torch.from_numpy(rows)
-        self._context[index] = tokens[:, None].expand(-1, self._context.shape[1], -1)
-        self._goal[index] = goal
-        self._scale[index] = self._planner.distance.scale(tokens, goal)
+        tokens = self._foresight.begin(rows, frames, goals)
         for row, first in zip(rows.tolist(), tokens, strict=True):
             self.replay.begin(row, first.numpy().astype(np.int16))
 
     def move(self, frames: np.ndarray, towards: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
         """All environments moved: remember it, and reward it in both ways."""
-        tokens = self._tokens(frames)
+        tokens = self._foresight.tokens(frames)
         adherence = self._adherence(tokens)
         for row in range(self.num_envs):
             self.replay.add(row, self.actions[row], tokens[row].numpy().astype(np.int16))
             infos[row]["reward_plan"] = adherence[row]
-        before = self._context[:, -1]
-        self._context = torch.cat([self._context[:, 1:], tokens[:, None]], dim=1)
         if self._rewards.nearer == "planned":
-            towards = self._nearer(before, tokens)
+            towards = self._nearer(tokens)
+        self._foresight.follow(tokens)
         return self._rewards.plan * adherence + self._rewards.goal * towards
 
     def observe(self) -> np.ndarray:
         """Plan, and show the plan."""
-        plan = self._planner.plan(self._context, self._goal, self._scale)
-        with torch.inference_mode():
-            read = self._reading.of_plan(self._context, plan.latent, plan.future)
-        self._plan = plan
-        return torch.cat([read, plan.left], dim=1).numpy()
+        return self._foresight.look()
 
     def film(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What each environment sees now, where its chosen plan leads, and its goal, uint8 (b, 64, 64, 3) each."""
-        assert self._plan is not None
-        planned = self._model.tokenizer.pixels(self._plan.future[:, -1]).numpy()
+        planned = self._model.tokenizer.pixels(self._foresight.plan.future[:, -1]).numpy()
         return self._frames.copy(), planned, self._goals.copy()
 
-    def _tokens(self, frames: np.ndarray) -> Tensor:
-        return torch.from_numpy(tokenize(self._model.tokenizer, frames).astype(np.int64))
-
     @torch.inference_mode()
-    def _nearer(self, before: Tensor, after: Tensor) -> np.ndarray:
-        """How much nearer to the goals all came from tokens to tokens, both (b, 64), as shares of the way."""
-        was, left = (self._planner.distance(tokens, self._goal, self._scale) for tokens in (before, after))
+    def _nearer(self, tokens: Tensor) -> np.ndarray:
+        """How much nearer to the goals all came from the last frames to tokens (b, 64), as shares of the way."""
+        seen = self._foresight
+        was, left = (self._distance(each, seen.goal, seen.scale) for each in (seen.context[:, -1], tokens))
         return (was - left).numpy()
 
     @torch.inference_mode()
     def _adherence(self, tokens: Tensor) -> np.ndarray:
-        assert self._plan is not None
-        distance, plan = self._planner.distance, self._plan
-        missed = distance.missed(self._model.dynamics, self._context, plan.latent, plan.future, tokens)
-        went = distance.parts(tokens, self._context[:, -1]).mean(dim=0)
+        context, plan = self._foresight.context, self._foresight.plan
+        missed = self._distance.missed(self._model.dynamics, context, plan.latent, plan.future, tokens)
+        went = self._distance.parts(tokens, context[:, -1]).mean(dim=0)
         self._step = went if self._step is None else torch.lerp(went, self._step, AVERAGING)
         return (missed / (self._step + LEAST)).mean(dim=-1).neg().clamp(-1.0, 0.0).numpy()

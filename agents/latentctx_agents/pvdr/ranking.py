@@ -15,7 +15,7 @@ from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.probe import unexplained
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
-from latentctx_agents.pvdr.distance import TokenDistance, distance_of
+from latentctx_agents.pvdr.distance import TokenDistance, colours_of, distance_of
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.judge import PROBE
 from latentctx_agents.pvdr.model import split
@@ -75,7 +75,7 @@ def rank(model: VideoModel, config: OnlineConfig, held_out: int = 20) -> Judged:
     replay = Replay(1, model.config.context, model.config.future)
     remember(replay, tokenize(model.tokenizer, seen.frames), seen.actions)
     MetricLearner(metric, config.metric, rng).learn(replay, config.metric.first_steps)
-    colours = TokenDistance(model.tokenizer, seen.pictures(every=4))
+    colours = TokenDistance(model.tokenizer, colours_of(model.tokenizer, seen.pictures(every=4)))
     tokens, goals = (
         torch.from_numpy(tokenize(model.tokenizer, frames).astype(np.int64))
         for frames in (tests.frames[:, :-1], tests.goals[:, None])

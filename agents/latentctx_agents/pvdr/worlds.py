@@ -24,7 +24,14 @@ def world_of(task: str) -> str:
 
 
 def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
-    """The worlds, with frames and pictures of goals; longer decisions make episodes of as many fewer.
+    """The worlds side by side; see `make_env`."""
+    venv = DummyVecEnv([lambda: make_env(config) for _ in range(config.envs)])
+    venv.seed(seed)
+    return venv
+
+
+def make_env(config: OnlineConfig) -> gym.Env[Any, Any]:
+    """The world, with frames and pictures of goals; longer decisions make episodes of as many fewer.
 
     Raises:
         ValueError: decisions of this world have one length.
@@ -36,9 +43,7 @@ def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
         shown |= {"max_episode_steps": -(-STEPS // config.stride)}
     elif config.stride != 1:
         raise ValueError(f"decisions in {world} last one frame: pretrain with stride 1; got {config.stride}.")
-    venv = DummyVecEnv([lambda: gym.make(world, **shown) for _ in range(config.envs)])
-    venv.seed(seed)
-    return venv
+    return gym.make(world, **shown)
 
 
 class Films(NamedTuple):

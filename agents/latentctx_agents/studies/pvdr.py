@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from latentctx_agents.model_folder import weights_hash
+from latentctx_agents.pvdr.agent import save_agent
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
 from latentctx_agents.pvdr.online import Online
@@ -102,7 +103,7 @@ def run_cell(
 ) -> list[dict[str, float]]:
     """The learning curve of one cell, {"decisions": ..., metrics}, measured or read if it is there.
 
-    A cell that plans leaves `episode.png`, an episode as it is acted at the end.
+    A cell that plans leaves `episode.png`, an episode as it is acted at the end, and the `agent` that acts it.
     """
     place = folder / "cells" / f"{task}-{method}-seed{seed}"
     file = place / "curve.json"
@@ -118,6 +119,8 @@ def run_cell(
     curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
     if isinstance(agent, Online):
         draw_episode(agent.film(), place / "episode.png")
+        known = {name: record[name] for name in ("dataset", "dataset_hash")} if method != SCRATCH else {}
+        save_agent(agent.agent(), place / "agent", {"online": dataclasses.asdict(online), **known})
     place.mkdir(parents=True, exist_ok=True)
     with replacing(file) as fresh:
         fresh.write_text(json.dumps(curve) + "\n")

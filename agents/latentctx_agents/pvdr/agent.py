@@ -1,0 +1,151 @@
+"""What the online stage ends with, as one module that is kept on disk and acts in any world of its frames and actions."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from latentctx_agents.model_folder import read_model, write_model
+from latentctx_agents.pvdr.action_metric import ActionMetric
+from latentctx_agents.pvdr.alignment import AlignmentPolicy
+from latentctx_agents.pvdr.distance import Near, TokenDistance, distance_of
+from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.foresight import Foresight
+from latentctx_agents.pvdr.planning import Planner
+from latentctx_agents.pvdr.reading import Reads, reading_of
+from latentctx_envs.encoders.dynamics.config import DynamicsConfig
+from latentctx_envs.rendering import RenderProfile
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    """What an agent is made of."""
+
+    model: DynamicsConfig
+    near: Near  # the distance that plans are chosen by
+    reads: Reads  # what the alignment module sees of a plan
+    plans: int  # latents that are drawn for each decision
+    low: tuple[float, ...]  # least numbers of an action
+    high: tuple[float, ...]  # largest ones
+    task: str  # that it was trained in
+    stride: int  # as of `OnlineConfig`
+    render_profile: RenderProfile  # of the frames
+
+    def __post_init__(self) -> None:
+        """Accept JSON's dictionary and lists."""
+        if isinstance(self.model, dict):
+            object.__setattr__(self, "model", DynamicsConfig(**self.model))
+        for name in ("low", "high"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+
+
+class GoalAgent(nn.Module):
+    """A video model, places, the colours of tokens and the alignment module.
+
+    Args:
+        config: sizes and choices; weights are as they are made.
+    """
+
+    colours: Tensor
+
+    def __init__(self, config: AgentConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = VideoModel(config.model)
+        self.metric = ActionMetric(self.model.tokenizer, len(config.low))
+        self.register_buffer("colours", torch.zeros(config.model.tokenizer.codes, 3))
+        reading = reading_of(self.model, config.reads, self.metric)
+        self.policy = AlignmentPolicy(
+            spaces.Box(-np.inf, np.inf, (reading.size + config.model.future,), np.float32),
+            spaces.Box(np.array(config.low, np.float32), np.array(config.high, np.float32)),
+            lambda _: 0.0,
+            actor_inputs=reading.size,
+            outright=reading.outright,
+            trunk=reading.trunk,
+        )
+
+    def foresight(self, count: int, rng: np.random.Generator, plans: int | None = None) -> Foresight:
+        """Plans for `count` environments; the generator draws latents, as many as in training or `plans`."""
+        colours = TokenDistance(self.model.tokenizer, self.colours)
+        distance = distance_of(self.config.near, colours, self.metric)
+        planner = Planner(self.model.dynamics, distance, count=plans or self.config.plans, rng=rng)
+        return Foresight(self.model, planner, reading_of(self.model, self.config.reads, self.metric), count)
+
+
+class GoalPolicy:
+    """Acts towards pictures of goals, as `latentctx_envs.rollout` asks policies.
+
+    Args:
+        agent: what acts.
+        seed: of the latents that are drawn, over all episodes.
+        plans: drawn for each decision; None for as many as in training.
+    """
+
+    def __init__(self, agent: GoalAgent, seed: int = 0, *, plans: int | None = None) -> None:
+        if plans is not None and plans < 1:
+            raise ValueError(f"plans start at 1; got {plans}.")
+        self._agent, self._rng, self._plans = agent.eval(), np.random.default_rng(seed), plans
+        self._foresight: Foresight | None = None
+
+    def reset(self) -> None:
+        """An episode begins with the next observation."""
+        self._foresight = None
+
+    def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
+        """Actions float32 (a,) or (b, a).
+
+        Args:
+            observation: "observation" and "desired_goal", uint8 (64, 64, 3) or (b, 64, 64, 3) each.
+            info: not looked at.
+
+        Raises:
+            ValueError: other observations.
+        """
+        frames, goals = _pictures(observation)
+        many = frames.reshape(-1, *frames.shape[-3:])
+        if self._foresight is None:
+            self._foresight = self._agent.foresight(len(many), self._rng, self._plans)
+            self._foresight.begin(np.arange(len(many)), many, goals.reshape(many.shape))
+        else:
+            self._foresight.follow(self._foresight.tokens(many))
+        actions, _ = self._agent.policy.predict(self._foresight.look(), deterministic=True)
+        return actions.reshape(*frames.shape[:-3], -1)
+
+    def planned(self) -> np.ndarray:
+        """Where the plans of the last actions lead, uint8 (b, 64, 64, 3)."""
+        if self._foresight is None:
+            raise ValueError("nothing is planned before the first observation.")
+        return self._agent.model.tokenizer.pixels(self._foresight.plan.future[:, -1]).numpy()
+
+
+def _pictures(observation: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Frames and pictures of goals."""
+    keys = ("observation", "desired_goal")
+    if not isinstance(observation, Mapping) or not all(key in observation for key in keys):
+        raise ValueError("an agent with goals as pictures sees a Dict with 'observation' and 'desired_goal'.")
+    frames, goals = (np.asarray(observation[key]) for key in keys)
+    if frames.shape != goals.shape or frames.shape[-3:] != (64, 64, 3) or frames.dtype != np.uint8:
+        raise ValueError(
+            f"frames and goals must be uint8 (64, 64, 3); got {frames.dtype} {frames.shape} and {goals.shape}. Make the "
+            "world with observation='pixels', goal='pixels' and image_size=64."
+        )
+    return frames, goals
+
+
+def save_agent(agent: GoalAgent, directory: Path, training: Mapping[str, Any]) -> None:
+    """Write an agent, replacing the directory in one move; `training` are JSON values of how it came about."""
+    write_model(agent, directory, {"agent": asdict(agent.config)}, training)
+
+
+def load_agent(directory: Path) -> tuple[GoalAgent, dict[str, Any]]:
+    """An agent and the record of its training.
+
+    Raises:
+        ValueError: files are missing or damaged.
+    """
+    return read_model(directory, "goal agent", lambda facts: GoalAgent(AgentConfig(**facts["agent"])))
