@@ -1,5 +1,7 @@
 """LatentCtx-MetaWorldGoal-v0: Sawyer tasks whose goal is given, as a place or as a picture."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,7 +12,7 @@ from latentctx_envs.goal_images import image_distance
 from latentctx_envs.meta_world.context import MetaWorldContext
 from latentctx_envs.meta_world.env import CAMERA, CAMERA_INDEX, MetaWorldEnv
 from latentctx_envs.meta_world.goals import GOAL_RULES
-from latentctx_envs.meta_world.scripted import HORIZON, success_state
+from latentctx_envs.meta_world.scripted import HORIZON, demonstration, success_state
 
 GoalKind = Literal["state", "pixels"]
 RewardKind = Literal["sparse", "dense"]
@@ -121,11 +123,28 @@ class MetaWorldGoalEnv(MetaWorldEnv):
         """
         context = self.current_context
         if context not in self._goal_frames:
-            now, before = self._engine.physics_state(), self._engine._prev_obs
-            self._remember_goal(context)
-            self._engine.set_physics_state(now)
-            self._engine._prev_obs = before
+            with self._set_aside():
+                self._remember_goal(context)
         return self._goal_frames[context].copy()
+
+    def demonstration(self) -> np.ndarray:
+        """A film of the demonstration whose end the goal is, one frame a decision, uint8 (t, h, w, 3); the last is the goal.
+
+        Raises:
+            RuntimeError: no episode is running.
+            ValueError: the demonstrator does not solve this context.
+        """
+        context, every = self.current_context, self.settings.action_repeat
+        assert isinstance(context, MetaWorldContext)
+        film = []
+        with self._set_aside():
+            states = demonstration(context)
+            if states is None:
+                raise ValueError(_unsolved(context))
+            for state in states[(len(states) - 1) % every :: every]:
+                self._pose(state, context)
+                film.append(self._eye().render(self._data))
+        return np.stack(film)
 
     def goal_distance(self) -> float:
         """How far the running episode is from its goal [m], whatever the goals are: for measuring, not for learning.
@@ -147,16 +166,23 @@ class MetaWorldGoalEnv(MetaWorldEnv):
             self._remember_goal(context)
         super()._start(context)
 
+    @contextmanager
+    def _set_aside(self) -> Iterator[None]:
+        """Pose other states within; the running episode goes on after it."""
+        now, before = self._engine.physics_state(), self._engine._prev_obs
+        try:
+            yield
+        finally:
+            self._engine.set_physics_state(now)
+            self._engine._prev_obs = before
+
     def _remember_goal(self, context: Context) -> None:
         """Draw the goal picture of a context; it ends the running episode."""
         assert isinstance(context, MetaWorldContext)
         self._check_task(context)
         state = success_state(context)
         if state is None:
-            raise ValueError(
-                f"no picture of this goal: the scripted policy of {context.task} does not solve "
-                f"{context.vector} within {HORIZON} steps; pin another context."
-            )
+            raise ValueError(_unsolved(context))
         self._pose(state, context)
         if len(self._goal_frames) >= REMEMBERED:
             del self._goal_frames[next(iter(self._goal_frames))]
@@ -207,3 +233,11 @@ class MetaWorldGoalEnv(MetaWorldEnv):
 
 def _usual_reward(goal: str) -> RewardKind:
     return "dense" if goal == "pixels" else "sparse"
+
+
+def _unsolved(context: MetaWorldContext) -> str:
+    """Why there is no picture of a goal."""
+    return (
+        f"no picture of this goal: the scripted policy of {context.task} does not solve {context.vector} within "
+        f"{HORIZON} steps; pin another context."
+    )

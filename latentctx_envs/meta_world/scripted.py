@@ -38,17 +38,36 @@ def success_state(context: MetaWorldContext) -> np.ndarray | None:
     Returns:
         float64 (k,), read-only, as `MetaWorldEnv.physics_state()` gives it; None if the policy fails for 250 steps.
     """
+    engine = shared_sawyer(context.task)
+    if not _demonstrate(context, lambda: None):
+        return None
+    final = engine.physics_state(resets.LEAST)
+    final.setflags(write=False)
+    return final
+
+
+def demonstration(context: MetaWorldContext) -> np.ndarray | None:
+    """The physics states of that episode, from its first step to the one of `success_state`.
+
+    Returns:
+        float64 (t, k), one for each control step; None if the policy fails.
+    """
+    engine = shared_sawyer(context.task)
+    states: list[np.ndarray] = []
+    solved = _demonstrate(context, lambda: states.append(engine.physics_state(resets.LEAST)))
+    return np.stack(states) if solved else None
+
+
+def _demonstrate(context: MetaWorldContext, watch: Callable[[], None]) -> bool:
+    """Play the task's policy until ten steps after the first success, and watch each step; whether it succeeded."""
     engine, act = shared_sawyer(context.task), scripted_policy(context.task)
     state, _ = engine.reset(rand_vec=np.array(context.vector))
     ends, solved = HORIZON, False
     step = 0
     while step < ends:
         state, _, _, _, info = engine.step(act(state))
+        watch()
         step += 1
         if info["success"] and not solved:
             ends, solved = min(step + HOLD, HORIZON), True
-    if not solved:
-        return None
-    final = engine.physics_state(resets.LEAST)
-    final.setflags(write=False)
-    return final
+    return solved

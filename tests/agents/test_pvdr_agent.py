@@ -5,14 +5,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from tiny_pvdr import SHORT
 
 from latentctx_agents.cli.main import main
 from latentctx_agents.pvdr.acting import act
-from latentctx_agents.pvdr.agent import GoalPolicy, load_agent, save_agent
+from latentctx_agents.pvdr.agent import AHEAD, SEARCHED, Followed, GoalPolicy, load_agent, save_agent
 from latentctx_agents.pvdr.folder import load_video_model
 from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_env
+from latentctx_agents.results import read_results
 
 
 @pytest.fixture(scope="module", params=[("actions", "way"), ("both", "plan"), ("tokens", "latent")])
@@ -22,7 +24,7 @@ def trained(request, video_model, tmp_path_factory):
     online = Online(load_video_model(video_model)[0], dataclasses.replace(SHORT, near=near, reads=reads))
     list(online.run())
     folder = tmp_path_factory.mktemp("agents") / f"{near}-{reads}"
-    save_agent(online.agent(), folder, {"online": {}})
+    save_agent(online.agent(), folder, {"online": dataclasses.asdict(online.config), "dataset": "clips"})
     return online, folder
 
 
@@ -30,7 +32,7 @@ def test_a_loaded_agent_acts_as_the_run_ended(trained):
     online, folder = trained
     agent, _ = load_agent(folder)
     ended, again = online.film(), act(agent, episodes=1, seed=EVALUATION_SEED).film
-    assert np.array_equal(ended.frames, again.frames) and np.array_equal(ended.goal, again.goal)
+    assert np.array_equal(ended.frames, again.frames) and np.array_equal(ended.goals, again.goals)
     assert np.array_equal(ended.planned, again.planned)
     assert not np.array_equal(ended.frames[0], ended.frames[-1])
 
@@ -65,15 +67,53 @@ def test_agents_refuse_what_they_cannot_see_or_do(trained):
         act(agent, episodes=1)
 
 
+def test_a_film_is_followed_frame_by_frame_and_never_back():
+    tokens = torch.arange(20)[:, None].expand(-1, 64)
+    followed = Followed(lambda frames: frames[..., :1].float(), tokens)  # type: ignore[arg-type]
+    assert [int(followed.aim(tokens[[at]])[0, 0]) for at in (0, 3, 1, 12)] == [
+        5,
+        3 + AHEAD,
+        8,
+        3 + SEARCHED - 1 + AHEAD,
+    ]
+    assert int(followed.aim(tokens[[19]])[0, 0]) == 19  # not past its end
+
+
+def test_films_are_followed_by_plans_and_straight(trained):
+    agent, _ = load_agent(trained[1])
+    films = {
+        by: act(agent, task="drawer-close-v3", goal="film", by=by, episodes=1).film
+        for by in ("plans", "straight")
+    }
+    for film in films.values():
+        assert len(np.unique(film.goals.reshape(len(film.goals), -1), axis=0)) > 1  # the goal moves on
+    assert np.array_equal(films["straight"].planned, films["straight"].goals)
+    assert not np.array_equal(films["straight"].frames, films["plans"].frames)
+    env = make_env(SHORT)
+    seen, _ = env.reset(seed=0)
+    policy = GoalPolicy(agent, straight=True)
+    way = policy(seen, {})
+    with torch.no_grad():
+        here, goal = agent.metric(
+            policy._seen().tokens(np.stack([seen["observation"], seen["desired_goal"]]))
+        )
+    assert np.allclose(way, (goal - here).clamp(-1.0, 1.0).numpy(), atol=1e-5)
+    several = {key: np.stack([seen[key]] * 2) for key in ("observation", "desired_goal")}
+    with pytest.raises(ValueError, match="one environment"):
+        GoalPolicy(agent, film=lambda: seen["desired_goal"][None])(several, {})
+    env.close()
+
+
 def test_the_command_acts_and_draws(trained, tmp_path, capsys):
     online, folder = trained
-    picture = tmp_path / "episode.png"
-    main(
-        ["pvdr", "act", "--agent", str(folder), "--episodes", "1", "--plans", "1", "--picture", str(picture)]
-    )
+    picture, results = tmp_path / "episode.png", tmp_path / "results.csv"
+    words = ["--agent", str(folder), "--episodes", "1", "--plans", "1", "--picture", str(picture)]
+    main(["pvdr", "act", *words, "--results", str(results)])
     assert "reach-v3: success" in capsys.readouterr().out and picture.stat().st_size > 10_000
     with pytest.raises(SystemExit):
         main(["pvdr", "act", "--agent", str(tmp_path)])
     assert "is no goal agent" in capsys.readouterr().err
+    (row,) = read_results([results])
+    assert row["setting"]["plans"] == 1 and row["setting"]["trained_in"] == "reach-v3" and row["seed"] == 0
     config = json.loads((folder / "config.json").read_text())
     assert config["agent"]["task"] == online.config.task

@@ -199,3 +199,27 @@ def test_a_context_that_the_demonstrator_does_not_solve_has_no_picture() -> None
             success_state(MetaWorldContext.coerce(env.reset(seed=seed)[1]["context"])) is not None
             for seed in range(3)
         )
+
+
+@pytest.mark.parametrize("repeat", [2, 3])
+def test_the_demonstration_is_a_film_that_ends_at_the_goal(repeat):
+    settings = {"observation": "pixels", "goal": "pixels", "render_profile": "turbo", "action_repeat": repeat}
+    env = gym.make("LatentCtx-MetaWorldGoal-v0", task="drawer-close-v3", **settings)
+    seen, _ = env.reset(seed=3)
+    action = np.ones(4, np.float32)
+    before = env.step(action)[0]["observation"]
+    film = env.unwrapped.demonstration()
+    after = env.step(action)[0]["observation"]
+    assert film.dtype == np.uint8 and film.shape[1:] == seen["observation"].shape
+    assert np.array_equal(film[-1], seen["desired_goal"])
+    assert not np.array_equal(film[0], film[-1])
+    # the film begins where an episode does: a step from its first frame, far from the goal's
+    assert image_distance(film[0], seen["observation"]) < 0.2 * image_distance(film[-1], seen["observation"])
+    env.reset(seed=3)
+    assert np.array_equal(env.step(action)[0]["observation"], before)
+    assert np.array_equal(env.step(action)[0]["observation"], after)  # the film did not touch the episode
+    env.close()
+    fresh = gym.make("LatentCtx-MetaWorldGoal-v0", task="drawer-close-v3", **settings)
+    with pytest.raises(RuntimeError):
+        fresh.unwrapped.demonstration()
+    fresh.close()

@@ -133,9 +133,11 @@ def act(words: list[str]) -> None:
     """Act with an agent of the study."""
     import torch
 
+    from latentctx_agents.pvdr.acting import By, Shown, measured_as
     from latentctx_agents.pvdr.acting import act as play
     from latentctx_agents.pvdr.agent import load_agent
     from latentctx_agents.pvdr.pictures import draw_episode
+    from latentctx_agents.results import add_results
 
     @dataclass(frozen=True, kw_only=True)
     class Act:
@@ -143,17 +145,23 @@ def act(words: list[str]) -> None:
 
         agent: Path  # <run>/cells/<cell>/agent
         task: str | None = None  # by default that of its training; another of the same body
+        goal: Shown = "picture"  # what is shown of a demonstration: its end, or its frames one after another
+        by: By = "plans"  # or straight along the learned distance
         plans: int | None = None  # by default as many as in its training
         episodes: int = 20
         seed: int = 80_000  # of the first episode; each further one has the next
         picture: Path | None = None  # PNG of the first episode, its plans and its goal
+        results: Path | None = None  # CSV that the success is added to
 
     arguments = tyro.cli(Act, args=words, prog="latentctx pvdr act")
     torch.set_num_threads(1)
-    agent, _ = load_agent(arguments.agent)
-    wanted = {"task": arguments.task, "plans": arguments.plans, "episodes": arguments.episodes}
-    acted = play(agent, **wanted, seed=arguments.seed)
+    agent, training = load_agent(arguments.agent)
+    wanted = {"task": arguments.task, "goal": arguments.goal, "by": arguments.by, "plans": arguments.plans}
+    acted = play(agent, **wanted, episodes=arguments.episodes, seed=arguments.seed)
     print(f"{acted.task}: success {acted.success:.2f} in {arguments.episodes} episodes")
+    if arguments.results is not None:
+        setting = {**wanted, "episodes": arguments.episodes, "first_seed": arguments.seed}
+        add_results(arguments.results, [measured_as(acted, agent, training, arguments.agent, setting)])
     if arguments.picture is not None:
         draw_episode(acted.film, arguments.picture)
         print(f"picture: {arguments.picture}")

@@ -1,15 +1,22 @@
 """Acting with a finished agent, in the world of its training or with another task of the same body."""
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 
+from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.pvdr.agent import GoalAgent, GoalPolicy
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.pictures import Film
-from latentctx_agents.pvdr.worlds import make_env
+from latentctx_agents.pvdr.worlds import WORLD, make_env, world_of
+from latentctx_agents.results import Measurement
+from latentctx_envs.meta_world.goal_env import MetaWorldGoalEnv
 from latentctx_envs.rollout import rollout
+
+Shown = Literal["picture", "film"]  # what is shown of a demonstration
+By = Literal["plans", "straight"]
 
 
 class Acted(NamedTuple):
@@ -24,6 +31,8 @@ def act(
     agent: GoalAgent,
     *,
     task: str | None = None,
+    goal: Shown = "picture",
+    by: By = "plans",
     plans: int | None = None,
     episodes: int = 20,
     seed: int = 0,
@@ -33,17 +42,21 @@ def act(
     Args:
         agent: what acts.
         task: None for that of its training.
+        goal: "picture", the end of a demonstration, or "film", its frames one after another, without its actions.
+        by: "plans", or "straight" along the learned distance.
         plans: drawn for each decision; None for as many as in its training.
         episodes: how many.
         seed: of the first; each further one has the next.
 
     Raises:
-        ValueError: no episode or plan is asked for, or the task's actions are others than the agent's.
+        ValueError: no episode or plan is asked for, the task's actions are others than the agent's, or its world has no films.
     """
     if episodes < 1:
         raise ValueError(f"episodes start at 1; got {episodes}.")
-    config, policy = agent.config, GoalPolicy(agent, seed, plans=plans)
+    config = agent.config
     task = task or config.task
+    if goal == "film" and world_of(task) != WORLD:
+        raise ValueError(f"only {WORLD} has films of demonstrations; {task} is not of it.")
     env = make_env(OnlineConfig(task=task, stride=config.stride, render_profile=config.render_profile))
     space = env.action_space
     assert isinstance(space, spaces.Box)
@@ -51,13 +64,42 @@ def act(
         raise ValueError(
             f"{task} has actions {space}; the agent's lie between {config.low} and {config.high}."
         )
+    film = env.unwrapped.demonstration if isinstance(env.unwrapped, MetaWorldGoalEnv) else None
+    policy = GoalPolicy(
+        agent, seed, plans=plans, straight=by == "straight", film=film if goal == "film" else None
+    )
     success, shown = np.zeros(episodes, bool), []
     for number in range(episodes):
         for step in rollout(env, policy, [{"seed": seed + number}]):
             success[number] |= bool(step.next_info["success"])
             if number == 0:
-                seen = step.observation
-                shown.append((seen["observation"], policy.planned()[0], seen["desired_goal"]))
+                aimed = policy.aimed()[0] if goal == "film" else step.observation["desired_goal"]
+                shown.append((step.observation["observation"], policy.planned()[0], aimed))
     env.close()
     frames, planned, goals = (np.stack(part) for part in zip(*shown, strict=True))
-    return Acted(task, float(success.mean()), Film(frames, planned, goals[0]))
+    return Acted(task, float(success.mean()), Film(frames, planned, goals))
+
+
+def measured_as(
+    acted: Acted, agent: GoalAgent, training: dict[str, Any], folder: Path, setting: dict[str, Any]
+) -> Measurement:
+    """The success as a row of a CSV; `training` is the record of the agent in `folder`."""
+    online = training["online"]
+    known = {
+        "task": acted.task,
+        "plans": (setting["plans"] or agent.config.plans) if setting["by"] == "plans" else 0,
+        "trained_in": agent.config.task,
+        "random_episodes": online["random_episodes"],
+        "budget": online["decisions"],
+        "agent_hash": weights_hash(folder)[:16],
+    }
+    return Measurement(
+        study="pvdr-act",
+        world=world_of(acted.task),
+        dataset=str(training.get("dataset", "")),
+        method=setting["by"],
+        setting={**setting, **known},
+        seed=online["seed"],
+        metric="success",
+        value=acted.success,
+    )

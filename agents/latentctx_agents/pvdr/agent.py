@@ -1,6 +1,6 @@
 """What the online stage ends with, as one module that is kept on disk and acts in any world of its frames and actions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.reading import Reads, reading_of
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig
 from latentctx_envs.rendering import RenderProfile
+
+AHEAD = 5  # frames of a film that the goal lies ahead, about as far as a plan looks
+SEARCHED = 9  # frames of a film, from the last nearest one on, among which the nearest is looked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,13 @@ class GoalAgent(nn.Module):
             trunk=reading.trunk,
         )
 
+    @torch.inference_mode()
+    def straight(self, tokens: Tensor, goal: Tensor) -> np.ndarray:
+        """The way between frames of these tokens, (b, 64) each, as far as actions go, float32 (b, a)."""
+        way = self.metric(goal) - self.metric(tokens)
+        low, high = (np.array(ends, np.float32) for ends in (self.config.low, self.config.high))
+        return np.clip(way.numpy(), low, high)
+
     def foresight(self, count: int, rng: np.random.Generator, plans: int | None = None) -> Foresight:
         """Plans for `count` environments; the generator draws latents, as many as in training or `plans`."""
         colours = TokenDistance(self.model.tokenizer, self.colours)
@@ -78,23 +88,36 @@ class GoalAgent(nn.Module):
 
 
 class GoalPolicy:
-    """Acts towards pictures of goals, as `latentctx_envs.rollout` asks policies.
+    """Acts towards pictures of goals, or along a film of a demonstration, as `latentctx_envs.rollout` asks policies.
 
     Args:
         agent: what acts.
         seed: of the latents that are drawn, over all episodes.
         plans: drawn for each decision; None for as many as in training.
+        straight: go straight along the learned distance instead of planning; the video model is looked through only.
+        film: called at the beginning of an episode, the frames uint8 (t, 64, 64, 3) of a demonstration without actions, one
+            a decision. The goal is then the frame that lies `AHEAD` of the one where the body is, of one environment.
     """
 
-    def __init__(self, agent: GoalAgent, seed: int = 0, *, plans: int | None = None) -> None:
+    def __init__(
+        self,
+        agent: GoalAgent,
+        seed: int = 0,
+        *,
+        plans: int | None = None,
+        straight: bool = False,
+        film: Callable[[], np.ndarray] | None = None,
+    ) -> None:
         if plans is not None and plans < 1:
             raise ValueError(f"plans start at 1; got {plans}.")
         self._agent, self._rng, self._plans = agent.eval(), np.random.default_rng(seed), plans
+        self._straight, self._film = straight, film
         self._foresight: Foresight | None = None
+        self._followed: Followed | None = None
 
     def reset(self) -> None:
         """An episode begins with the next observation."""
-        self._foresight = None
+        self._foresight = self._followed = None
 
     def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
         """Actions float32 (a,) or (b, a).
@@ -104,23 +127,67 @@ class GoalPolicy:
             info: not looked at.
 
         Raises:
-            ValueError: other observations.
+            ValueError: other observations, or several environments and one film.
         """
         frames, goals = _pictures(observation)
         many = frames.reshape(-1, *frames.shape[-3:])
         if self._foresight is None:
-            self._foresight = self._agent.foresight(len(many), self._rng, self._plans)
-            self._foresight.begin(np.arange(len(many)), many, goals.reshape(many.shape))
+            seen = self._begin(many, goals.reshape(many.shape))
         else:
-            self._foresight.follow(self._foresight.tokens(many))
-        actions, _ = self._agent.policy.predict(self._foresight.look(), deterministic=True)
+            seen = self._foresight
+            seen.follow(seen.tokens(many))
+        if self._followed is not None:
+            seen.goal = self._followed.aim(seen.context[:, -1])
+        if self._straight:
+            actions = self._agent.straight(seen.context[:, -1], seen.goal)
+        else:
+            actions, _ = self._agent.policy.predict(seen.look(), deterministic=True)
         return actions.reshape(*frames.shape[:-3], -1)
 
+    def _begin(self, frames: np.ndarray, goals: np.ndarray) -> Foresight:
+        self._foresight = seen = self._agent.foresight(len(frames), self._rng, self._plans)
+        seen.begin(np.arange(len(frames)), frames, goals)
+        if self._film is not None:
+            if len(frames) > 1:
+                raise ValueError(f"a film is followed in one environment; got {len(frames)}.")
+            self._followed = Followed(self._agent.metric, seen.tokens(self._film()))
+        return seen
+
+    def aimed(self) -> np.ndarray:
+        """The pictures that the last actions went for, as tokens draw them, uint8 (b, 64, 64, 3)."""
+        return self._agent.model.tokenizer.pixels(self._seen().goal).numpy()
+
     def planned(self) -> np.ndarray:
-        """Where the plans of the last actions lead, uint8 (b, 64, 64, 3)."""
+        """Where the plans of the last actions lead, uint8 (b, 64, 64, 3); what was aimed at where nothing is planned."""
+        if self._straight:
+            return self.aimed()
+        return self._agent.model.tokenizer.pixels(self._seen().plan.future[:, -1]).numpy()
+
+    def _seen(self) -> Foresight:
         if self._foresight is None:
             raise ValueError("nothing is planned before the first observation.")
-        return self._agent.model.tokenizer.pixels(self._foresight.plan.future[:, -1]).numpy()
+        return self._foresight
+
+
+class Followed:
+    """A film, and how far along it a body is.
+
+    Args:
+        metric: tells places.
+        tokens: of the film's frames, int64 (t, 64).
+    """
+
+    def __init__(self, metric: ActionMetric, tokens: Tensor) -> None:
+        self._metric, self._tokens, self._at = metric, tokens, 0
+        with torch.inference_mode():
+            self._places = metric(tokens)
+
+    @torch.inference_mode()
+    def aim(self, tokens: Tensor) -> Tensor:
+        """Tokens (1, 64) of the frame to go for, where the body's frame is `tokens` (1, 64)."""
+        near = self._places[self._at : self._at + SEARCHED]
+        self._at += int((near - self._metric(tokens)).norm(dim=-1).argmin())
+        return self._tokens[[min(self._at + AHEAD, len(self._tokens) - 1)]]
 
 
 def _pictures(observation: Any) -> tuple[np.ndarray, np.ndarray]:

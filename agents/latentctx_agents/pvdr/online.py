@@ -71,12 +71,12 @@ class Online:
         told = self._metric.learn(env.replay, config.metric.first_steps)
         first = told | self._learn(env.replay, *config.first_steps, weight=config.supervision[0])
         before = float(films.actions[..., 0].size)
-        yield 0, {**self._measure(), **first, "random_decisions": before}
+        yield 0, {**self._evaluate(), **first, "random_decisions": before}
         done = 0
         while done < config.decisions:
             agent.learn(min(config.evaluate_every, config.decisions - done), reset_num_timesteps=False)
             done = agent.num_timesteps  # whole rollouts
-            yield done, {**self._measure(), **self._sums}
+            yield done, {**self._evaluate(), **self._sums}
         self._venv.close()
 
     def _agent(self, env: PlanningVecEnv) -> AlignedPPO:
@@ -134,13 +134,6 @@ class Online:
         self._policy.eval()
         return losses
 
-    def _measure(self) -> Metrics:
-        """What `measured` finds with the plans that are acted with, and the success with other numbers of them."""
-        metrics = self._evaluate(self.config.plans)
-        for plans in self.config.also_plans:
-            metrics[success_of(plans)] = self._evaluate(plans)["success"]
-        return metrics
-
     def agent(self) -> GoalAgent:
         """What acts now, a copy; of a run that has begun."""
         space = self._venv.action_space
@@ -165,7 +158,7 @@ class Online:
 
     def film(self) -> Film:
         """An episode of the first evaluated goal, as it is acted now; of a run that has begun."""
-        env, shown, done = self._judged(self.config.plans, envs=1), [], False
+        env, shown, done = self._judged(envs=1), [], False
         observation = env.reset()
         with torch.inference_mode():
             while not done:
@@ -176,24 +169,19 @@ class Online:
                 done = bool(dones[0])
         env.close()
         frames, planned, goals = (np.concatenate(part) for part in zip(*shown, strict=True))
-        return Film(frames, planned, goals[0])
+        return Film(frames, planned, goals)
 
-    def _evaluate(self, plans: int) -> Metrics:
+    def _evaluate(self) -> Metrics:
         """Success over fresh goals, and the share of the distance that is left at the end."""
-        return measured(self._judged(plans, envs=self.config.envs), self._policy, self.config.episodes)
+        return measured(self._judged(envs=self.config.envs), self._policy, self.config.episodes)
 
-    def _judged(self, plans: int, *, envs: int) -> PlanningVecEnv:
-        """The worlds of an evaluation, planned in with so many plans."""
+    def _judged(self, *, envs: int) -> PlanningVecEnv:
+        """The worlds of an evaluation, planned in."""
         config = self.config
         rng = np.random.default_rng(EVALUATION_SEED + config.seed)
-        planner = Planner(self.model.dynamics, self._distance, count=plans, rng=rng)
+        planner = Planner(self.model.dynamics, self._distance, count=config.plans, rng=rng)
         venv = make_envs(dataclasses.replace(config, envs=envs), EVALUATION_SEED)
         return PlanningVecEnv(venv, self.model, planner, self._reading, config.rewards)
-
-
-def success_of(plans: int) -> str:
-    """Name of the metric for the success with another number of plans than is acted with."""
-    return f"success_of_{plans}"
 
 
 @torch.no_grad()

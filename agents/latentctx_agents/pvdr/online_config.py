@@ -55,21 +55,11 @@ class OnlineConfig:
     supervision: tuple[float, float] = (1.0, 1.0)  # shares of its learning rate at first and at last
     evaluate_every: int = 1200  # decisions, in whole rollouts of all environments
     episodes: int = 20  # of each evaluation, without random choices of actions
-    also_plans: tuple[int, ...] = ()  # every evaluation is repeated with each of these numbers of plans
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Accept JSON's lists and refuse what cannot be run in words."""
-        listed = (
-            "spread",
-            "first_steps",
-            "steps",
-            "batch_size",
-            "learning_rate",
-            "supervision",
-            "also_plans",
-        )
-        for name in listed:
+        for name in ("spread", "first_steps", "steps", "batch_size", "learning_rate", "supervision"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         counts = (
             "stride",
@@ -84,8 +74,8 @@ class OnlineConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
-        if self.decisions < 0 or min(self.also_plans, default=1) < 1:
-            raise ValueError("decisions start at 0, each of also_plans at 1.")
+        if self.decisions < 0:
+            raise ValueError(f"decisions start at 0; got {self.decisions}.")
         if min(self.spread) <= 0.0:
             raise ValueError(f"spread must be above 0; got {self.spread}.")
 

@@ -22,15 +22,14 @@ class Film(NamedTuple):
 
     frames: np.ndarray  # uint8 (t, 64, 64, 3), before each decision
     planned: np.ndarray  # uint8 (t, 64, 64, 3), where the chosen plan leads
-    goal: np.ndarray  # uint8 (64, 64, 3)
+    goals: np.ndarray  # uint8 (t, 64, 64, 3)
 
 
 def draw_episode(film: Film, path: Path) -> None:
     """Write a PNG: frames of an episode, evenly spaced, over where the chosen plans lead and the goal."""
     length = len(film.frames)
     times = np.linspace(0, length - 1, min(SHOWN, length)).round().astype(int)
-    goal = np.broadcast_to(film.goal, (len(times), *film.goal.shape))
-    rows = [("seen", film.frames[times]), ("planned", film.planned[times]), ("goal", goal)]
+    rows = [("seen", film.frames[times]), ("planned", film.planned[times]), ("goal", film.goals[times])]
     path.parent.mkdir(parents=True, exist_ok=True)
     _sheet([(name, frames[None]) for name, frames in rows], 0).save(path)
 
