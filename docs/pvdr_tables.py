@@ -119,6 +119,31 @@ def actions_table(file: str) -> str:
     return table(head, lines, f"{facts}; {origin(rows)}")
 
 
+def films_table() -> str:
+    """What is reached along films of demonstrations: each task, by plans and straight, each agent's success."""
+    rows = sorted(matching(read_results([RESULTS / "acted.csv"]), goal="film"), key=lambda row: row["seed"])
+    tasks = dict.fromkeys(row["setting"]["task"] for row in rows)
+    lines = [
+        [task, *(_listed(values_of(rows, task=task, method=by)) for by in ("straight", "plans"))] for task in tasks
+    ]
+    first = rows[0]["setting"]
+    facts = (
+        f"{first['episodes']} episodes, a number for each agent; agents of {first['trained_in']} after "
+        f"{100 * first['random_episodes']:,} random decisions there"
+    )
+    return table(["task", "straight", "by plans"], lines, f"{facts}; {origin(rows)}")
+
+
+def plans_table() -> str:
+    """Success by how many plans a decision chooses among, of the same agents as in `films_table`."""
+    rows = sorted(matching(read_results([RESULTS / "acted.csv"]), goal="picture"), key=lambda row: row["seed"])
+    counts = sorted({row["setting"]["plans"] for row in rows})
+    line = ["success", *(_listed(values_of(rows, plans=count)) for count in counts)]
+    first = rows[0]["setting"]
+    facts = f"{first['task']}, {first['episodes']} episodes, a number for each agent; no decision after the random ones"
+    return table(["plans a decision", *map(str, counts)], [line], f"{facts}; {origin(rows)}")
+
+
 def distances_table() -> str:
     """How well each distance ranks the frames of random episodes by how far the goal really is."""
     rows = read_results([RESULTS / "distances.csv"])
