@@ -124,7 +124,8 @@ def films_table() -> str:
     rows = sorted(matching(read_results([RESULTS / "acted.csv"]), goal="film"), key=lambda row: row["seed"])
     tasks = dict.fromkeys(row["setting"]["task"] for row in rows)
     lines = [
-        [task, *(_listed(values_of(rows, task=task, method=by)) for by in ("straight", "plans"))] for task in tasks
+        [task, *(_listed(values_of(rows, task=task, method=by)) for by in ("straight", "plans"))]
+        for task in tasks
     ]
     first = rows[0]["setting"]
     facts = (
@@ -136,7 +137,9 @@ def films_table() -> str:
 
 def plans_table() -> str:
     """Success by how many plans a decision chooses among, of the same agents as in `films_table`."""
-    rows = sorted(matching(read_results([RESULTS / "acted.csv"]), goal="picture"), key=lambda row: row["seed"])
+    rows = sorted(
+        matching(read_results([RESULTS / "acted.csv"]), goal="picture"), key=lambda row: row["seed"]
+    )
     counts = sorted({row["setting"]["plans"] for row in rows})
     line = ["success", *(_listed(values_of(rows, plans=count)) for count in counts)]
     first = rows[0]["setting"]

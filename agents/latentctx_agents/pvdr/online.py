@@ -1,6 +1,5 @@
 """The online stage: a world without rewards, a goal as a picture, a video model that is adapted and planned with."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +17,6 @@ from latentctx_agents.pvdr.distance import TokenDistance, colours_of, distance_o
 from latentctx_agents.pvdr.evidence import evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.online_config import OnlineConfig
-from latentctx_agents.pvdr.pictures import Film
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv
 from latentctx_agents.pvdr.reading import Reading, reading_of
@@ -156,32 +154,14 @@ class Online:
         agent.colours.copy_(self._colours)
         return agent.eval()
 
-    def film(self) -> Film:
-        """An episode of the first evaluated goal, as it is acted now; of a run that has begun."""
-        env, shown, done = self._judged(envs=1), [], False
-        observation = env.reset()
-        with torch.inference_mode():
-            while not done:
-                shown.append(env.film())
-                actions, _ = self._policy.predict(observation, deterministic=True)
-                observation, _, dones, _ = env.step(actions)
-                assert isinstance(observation, np.ndarray)
-                done = bool(dones[0])
-        env.close()
-        frames, planned, goals = (np.concatenate(part) for part in zip(*shown, strict=True))
-        return Film(frames, planned, goals)
-
     def _evaluate(self) -> Metrics:
         """Success over fresh goals, and the share of the distance that is left at the end."""
-        return measured(self._judged(envs=self.config.envs), self._policy, self.config.episodes)
-
-    def _judged(self, *, envs: int) -> PlanningVecEnv:
-        """The worlds of an evaluation, planned in."""
         config = self.config
         rng = np.random.default_rng(EVALUATION_SEED + config.seed)
         planner = Planner(self.model.dynamics, self._distance, count=config.plans, rng=rng)
-        venv = make_envs(dataclasses.replace(config, envs=envs), EVALUATION_SEED)
-        return PlanningVecEnv(venv, self.model, planner, self._reading, config.rewards)
+        venv = make_envs(config, EVALUATION_SEED)
+        env = PlanningVecEnv(venv, self.model, planner, self._reading, config.rewards)
+        return measured(env, self._policy, config.episodes)
 
 
 @torch.no_grad()

@@ -96,11 +96,6 @@ class PlanningVecEnv(GoalVecEnv):
         """Plan, and show the plan."""
         return self._foresight.look()
 
-    def film(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What each environment sees now, where its chosen plan leads, and its goal, uint8 (b, 64, 64, 3) each."""
-        planned = self._model.tokenizer.pixels(self._foresight.plan.future[:, -1]).numpy()
-        return self._frames.copy(), planned, self._goals.copy()
-
     @torch.inference_mode()
     def _nearer(self, tokens: Tensor) -> np.ndarray:
         """How much nearer to the goals all came from the last frames to tokens (b, 64), as shares of the way."""

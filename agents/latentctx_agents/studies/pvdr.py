@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from latentctx_agents.model_folder import weights_hash
+from latentctx_agents.pvdr.acting import act
 from latentctx_agents.pvdr.agent import save_agent
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
@@ -19,7 +20,7 @@ from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.pictures import draw_episode
 from latentctx_agents.pvdr.straight import Straight
-from latentctx_agents.pvdr.worlds import world_of
+from latentctx_agents.pvdr.worlds import EVALUATION_SEED, world_of
 from latentctx_agents.results import Measurement, add_results
 from latentctx_agents.runs import RunFolder
 from latentctx_envs.replacing import replacing
@@ -118,9 +119,10 @@ def run_cell(
     agent = _PLANLESS.get(method, Online)(pretrained, online)
     curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
     if isinstance(agent, Online):
-        draw_episode(agent.film(), place / "episode.png")
+        ended = agent.agent()
+        draw_episode(act(ended, episodes=1, seed=EVALUATION_SEED).film, place / "episode.png")
         known = {name: record[name] for name in ("dataset", "dataset_hash")} if method != SCRATCH else {}
-        save_agent(agent.agent(), place / "agent", {"online": dataclasses.asdict(online), **known})
+        save_agent(ended, place / "agent", {"online": dataclasses.asdict(online), **known})
     place.mkdir(parents=True, exist_ok=True)
     with replacing(file) as fresh:
         fresh.write_text(json.dumps(curve) + "\n")
