@@ -29,6 +29,11 @@ METHODS = {
     "goal-ppo": "PPO without plans",
     "straight": "straight to the goal, no plans",
 }
+TOLD = {
+    "came": "ways to the frames that came",
+    "foretold": "ways to the frames that a z of the posterior foretells",
+    "latent": "the context's features and that z",
+}
 DISTANCES = {
     "image": "mean colours of the frames (`image_distance`)",
     "tokens": "colours and codebook vectors of tokens",
@@ -167,6 +172,20 @@ def distances_table() -> str:
         f"goal, an average one {average:.0f} (with {100 * counts[0]:,} decisions); {seeds_of(rows)}"
     )
     return table(head, lines, f"{facts}; {origin(rows)}")
+
+
+def alignment_table() -> str:
+    """How much of the first action of a plan is told by what, each seed."""
+    rows = sorted(
+        matching(read_results([RESULTS / "alignment.csv"]), metric="r2_action"), key=lambda row: row["seed"]
+    )
+    lines = [[label, _listed(values_of(rows, method=method))] for method, label in TOLD.items()]
+    first = rows[0]["setting"]
+    facts = (
+        f"R2 of a linear reading, mean over the action's four numbers, each seed; {first['task']}, places from "
+        f"{100 * first['random_episodes']:,} random decisions, readings from half of {100 * first['held_out']:,} others"
+    )
+    return table(["the action, from", "R2"], lines, f"{facts}; {origin(rows)}")
 
 
 def _listed(values: list[float]) -> str:

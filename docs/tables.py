@@ -267,6 +267,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "pvdr-ways": (lambda: pvdr_tables.actions_table("ways.csv"), [PVDR_PAGE]),
     "pvdr-films": (pvdr_tables.films_table, [PVDR_PAGE]),
     "pvdr-plans": (pvdr_tables.plans_table, [PVDR_PAGE]),
+    "pvdr-alignment": (pvdr_tables.alignment_table, [PVDR_PAGE]),
     "pvdr-actions": (lambda: pvdr_tables.actions_table("actions.csv"), [PVDR_PAGE]),
     "pvdr-distances": (pvdr_tables.distances_table, [PVDR_PAGE]),
     "aime-walker": (lambda: aime_tables.aime_table("walker", "noisy.csv", "position"), [AIME_PAGE]),
