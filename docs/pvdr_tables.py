@@ -142,9 +142,8 @@ def films_table() -> str:
 
 def plans_table() -> str:
     """Success by how many plans a decision chooses among, of the same agents as in `films_table`."""
-    rows = sorted(
-        matching(read_results([RESULTS / "acted.csv"]), goal="picture"), key=lambda row: row["seed"]
-    )
+    rows = matching(read_results([RESULTS / "acted.csv"]), goal="picture", task="reach-v3")
+    rows.sort(key=lambda row: row["seed"])
     counts = sorted({row["setting"]["plans"] for row in rows})
     line = ["success", *(_listed(values_of(rows, plans=count)) for count in counts)]
     first = rows[0]["setting"]
