@@ -81,6 +81,8 @@ def test_agents_refuse_what_they_cannot_see_or_do(trained):
         act(agent, episodes=0)
     with pytest.raises(ValueError, match="start at 1"):
         act(agent, plans=0)
+    with pytest.raises(ValueError, match="goal is one of"):
+        act(agent, goal="video")  # type: ignore[arg-type]
     agent.config = dataclasses.replace(agent.config, high=(2.0, 1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="has actions"):
         act(agent, episodes=1)

@@ -1,7 +1,7 @@
 """Acting with a finished agent, in the world of its training or with another task of the same body."""
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from gymnasium import spaces
@@ -49,10 +49,14 @@ def act(
         seed: of the first; each further one has the next.
 
     Raises:
-        ValueError: no episode or plan is asked for, the task's actions are others than the agent's, or its world has no films.
+        ValueError: an argument is out of range, the task's actions are others than the agent's, or its world has no films.
     """
     if episodes < 1:
         raise ValueError(f"episodes start at 1; got {episodes}.")
+    if goal not in get_args(Shown) or by not in get_args(By):
+        raise ValueError(
+            f"goal is one of {get_args(Shown)}, by one of {get_args(By)}; got {goal!r} and {by!r}."
+        )
     config = agent.config
     task = task or config.task
     if goal == "film" and world_of(task) != WORLD:
@@ -84,7 +88,7 @@ def measured_as(
     acted: Acted, agent: GoalAgent, training: dict[str, Any], folder: Path, setting: dict[str, Any]
 ) -> Measurement:
     """The success as a row of a CSV; `training` is the record of the agent in `folder`."""
-    online = training["online"]
+    online = {"random_episodes": None, "decisions": None, "seed": 0, **training.get("online", {})}
     known = {
         "task": acted.task,
         "plans": (setting["plans"] or agent.config.plans) if setting["by"] == "plans" else 0,
