@@ -20,6 +20,7 @@ from latentctx_agents.pvdr.folder import load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo, TokenGoalVecEnv
 from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.online import Online, encoded
+from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv, RewardConfig
 from latentctx_agents.pvdr.ranking import rank, rows_of, told_of_actions
@@ -462,6 +463,15 @@ def test_what_random_actions_taught_is_measured_alone(video_model, tmp_path):
     assert "success" in found and "success_area" not in found and set(found.values()) == {0}
     with pytest.raises(ValueError, match="decisions start at 0"):
         dataclasses.replace(SHORT, decisions=-1)
+
+
+def test_scratch_does_not_look_through_an_untrained_tokenizer(video_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(OnlineConfig, "tokenizer_steps", 1)
+    for steps, trained in ((0, 1), (2, 2)):
+        config = PvdrStudyConfig(online=dataclasses.replace(SHORT, decisions=0, tokenizer_steps=steps))
+        run_study(config, PvdrGrid(methods=("scratch",), seeds=(3,)), video_model, tmp_path / str(steps))
+        _, record = load_agent(tmp_path / str(steps) / "cells" / "reach-v3-scratch-seed3" / "agent")
+        assert record["online"]["tokenizer_steps"] == trained and "dataset" not in record
 
 
 def test_the_study_runs_its_cells_once(video_model, tmp_path, monkeypatch):

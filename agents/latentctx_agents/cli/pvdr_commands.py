@@ -137,6 +137,7 @@ def act(words: list[str]) -> None:
     from latentctx_agents.pvdr.acting import act as play
     from latentctx_agents.pvdr.agent import load_agent
     from latentctx_agents.pvdr.pictures import draw_episode
+    from latentctx_agents.pvdr.worlds import EVALUATION_SEED
     from latentctx_agents.results import add_results
 
     @dataclass(frozen=True, kw_only=True)
@@ -149,7 +150,7 @@ def act(words: list[str]) -> None:
         by: By = "plans"  # or straight along the learned distance
         plans: int | None = None  # by default as many as in its training
         episodes: int = 20
-        seed: int = 80_000  # of the first episode; each further one has the next
+        seed: int = EVALUATION_SEED  # of the first episode; each further one has the next
         picture: Path | None = None  # PNG of the first episode, its plans and its goal
         results: Path | None = None  # CSV that the success is added to
 

@@ -45,6 +45,7 @@ class OnlineConfig:
     rewards: RewardConfig = field(default_factory=RewardConfig)
     evidence: EvidenceConfig = field(default_factory=lambda: EvidenceConfig(warm_up=(0, 0)))
     tokenizer_steps: int = 600  # on the frames of the random episodes; then it stays as it is
+    # supervision is for reads="plan" and "latent"; a "way" is an action already
     first_steps: tuple[int, int] = (300, 2000)  # of dynamics and of supervision, after the random episodes
     steps: tuple[int, int] = (50, 400)  # of both, after each rollout
     pairs: int = (

@@ -29,9 +29,8 @@ FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sa
 GOAL_PPO, STRAIGHT = "goal-ppo", "straight"
 METHODS: dict[str, dict[str, Any]] = {
     FULL: {},
-    # the same code on a model that has seen no video; what it sees through is learned of the world's own frames
-    SCRATCH: {"freeze": "none", "tokenizer_steps": OnlineConfig.tokenizer_steps},
-    SUPERVISED: {"reinforce": False},  # alignment by supervision alone
+    SCRATCH: {"freeze": "none"},  # the same code on a model that has seen no video
+    SUPERVISED: {"reinforce": False},  # alignment by supervision alone, or by ways alone where these are read
     ONE_SAMPLE: {"plans": 1},  # acts on whatever the prior draws; nothing is chosen
     GOAL_PPO: {},  # no video model: PPO on the tokens of frame and goal, for the same reward of coming nearer
     STRAIGHT: {},  # the tokenizer alone: straight along the distance that is learned from actions
@@ -116,6 +115,8 @@ def run_cell(
     if method == SCRATCH:
         torch.manual_seed(seed)
         pretrained = VideoModel(pretrained.config)
+        if online.tokenizer_steps == 0:  # keeps a pretrained tokenizer; this one would stay untrained
+            online = dataclasses.replace(online, tokenizer_steps=OnlineConfig.tokenizer_steps)
     agent = _PLANLESS.get(method, Online)(pretrained, online)
     curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
     if isinstance(agent, Online):
