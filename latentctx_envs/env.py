@@ -130,6 +130,10 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         self._pose(state, self.context_type.coerce(context))
         return self._eye().render(self._data, out=out)
 
+    def state_observation(self) -> np.ndarray:
+        """What "state" shows now, whatever this environment observes: float32 (d,), without the context."""
+        return self._vector("state")[0]
+
     def position_of(self, states: np.ndarray) -> np.ndarray:
         """What "position" would have shown where "state" showed these: float32 (n, p) of (n, d)."""
         (size,) = self.vector_spaces["position"].shape

@@ -32,7 +32,7 @@ class Cell:
 
     method: str  # name in the tables
     encoder: str | None  # directory, zoo name or hub id; "scratch" takes only its shape and mean image
-    dataset: str  # goal-by-goal demonstrations
+    dataset: str  # demonstrations of some goals
     goal: int  # index of the context in the dataset
     view: View
     finetune: FinetuneConfig
@@ -75,38 +75,22 @@ class FinetuneTask(NamedTuple):
 
 
 def task_of(dataset_id: str, goal: int) -> FinetuneTask:
-    """The task of one goal of a goal-by-goal dataset: one context, or one of Meta-World's tasks with any vector.
+    """The task of one goal of a dataset: one context, or one of Meta-World's tasks with any vector.
 
     Raises:
         ValueError: there is no such goal, or its episodes have neither in common.
     """
-    size = group_of(dataset_id)
-    goals = int(library.load(dataset_id).total_episodes) // size
-    if not 0 <= goal < goals:
-        raise ValueError(f"{dataset_id} has goals 0 to {goals - 1}; got {goal}.")
-    recipe = RECIPES[dataset_id]
-    extras = library.load(dataset_id).storage.get_episode_metadata(range(goal * size, (goal + 1) * size))
+    goals = finetune.goals_of(dataset_id)
+    if not 0 <= goal < len(goals):
+        raise ValueError(f"{dataset_id} has goals 0 to {len(goals) - 1}; got {goal}.")
+    extras = library.load(dataset_id).storage.get_episode_metadata(goals[goal])
     contexts = [json.loads(extra["context_json"]) for extra in extras]
     if all(context == contexts[0] for context in contexts):
-        return FinetuneTask(recipe.env_id, dict(recipe.env_kwargs), contexts[0])
+        return FinetuneTask(*library.played_in(dataset_id), contexts[0])
     tasks = {context.get("task") for context in contexts}
     if len(tasks) > 1 or None in tasks:
         raise ValueError(f"{dataset_id}: the episodes of goal {goal} share neither a context nor a task.")
     return FinetuneTask("LatentCtx-MetaWorld-v0", {"task": tasks.pop()}, None)
-
-
-def group_of(dataset_id: str) -> int:
-    """How many episodes in a row of a goal-by-goal dataset belong to one goal.
-
-    Raises:
-        ValueError: its episodes stand alone.
-    """
-    size = RECIPES[dataset_id].group if dataset_id in RECIPES else None
-    if size is None:
-        raise ValueError(
-            f"{dataset_id} is no goal-by-goal dataset, such as latentctx/point-mass/finetune-v0."
-        )
-    return size
 
 
 def _expert(cell: Cell) -> tuple[np.ndarray, dict[str, float | None]]:
@@ -148,9 +132,9 @@ def _held_out_loss(cell: Cell, trained: FinetunedPolicy) -> float | None:
 
 
 def _episodes_of(cell: Cell) -> tuple[list[int], list[int]]:
-    size, config = group_of(cell.dataset), cell.finetune
+    config = cell.finetune
     return finetune.choose_episodes(
-        cell.dataset, cell.goal, size, config.demos, config.seed, held_out=cell.held_out
+        cell.dataset, cell.goal, config.demos, config.seed, held_out=cell.held_out
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OnStep, OptimizerConfig, Training, unheard
-from latentctx_datasets import View, library, open_store, random_shift, replay
+from latentctx_datasets import RECIPES, View, library, open_store, random_shift, replay
 from latentctx_datasets.replay import latent_env
 from latentctx_envs.encoders import ConvNet, FrozenEncoder
 from latentctx_envs.encoders.stateful import refuse_memory
@@ -63,15 +63,38 @@ class Demonstrations:
     pixels: np.ndarray | None  # uint8 (n, h, w, 3)
 
 
+def goals_of(dataset_id: str) -> list[list[int]]:
+    """Indices of the episodes that belong to each goal: of a recipe as it says, of one's own those of equal contexts.
+
+    Raises:
+        ValueError: its recipe has episodes that stand alone, or its episodes name no contexts.
+        DatasetError: it is missing or damaged.
+    """
+    dataset = library.load(dataset_id)
+    total = int(dataset.total_episodes)
+    if dataset_id in RECIPES:
+        size = RECIPES[dataset_id].group
+        if size is None:
+            raise ValueError(
+                f"{dataset_id} is no goal-by-goal dataset, such as latentctx/point-mass/finetune-v0."
+            )
+        return [list(range(first, first + size)) for first in range(0, total - size + 1, size)]
+    found: dict[str, list[int]] = {}
+    for index, extra in enumerate(dataset.storage.get_episode_metadata(range(total))):
+        if "context_json" not in extra:
+            raise ValueError(f"{dataset_id} names no contexts: its episodes cannot be told apart by goal.")
+        found.setdefault(extra["context_json"], []).append(index)
+    return list(found.values())
+
+
 def choose_episodes(
-    dataset_id: str, goal: int, per_goal: int, demos: int, seed: int, held_out: int = 0
+    dataset_id: str, goal: int, demos: int, seed: int, held_out: int = 0
 ) -> tuple[list[int], list[int]]:
-    """Indices of `demos` episodes of one goal in a goal-by-goal dataset, drawn without replacement, and of others.
+    """Indices of `demos` episodes of one goal of a dataset, drawn without replacement, and of others.
 
     Args:
-        dataset_id: demonstrations, `per_goal` of each goal in a row.
+        dataset_id: demonstrations of some goals (`goals_of`).
         goal: index of the goal.
-        per_goal: demonstrations of each.
         demos: how many are drawn.
         seed: of the draw.
         held_out: how many of those that were not drawn are named, too; fewer if there are not so many.
@@ -79,16 +102,17 @@ def choose_episodes(
     Raises:
         ValueError: the goal does not exist or has fewer demonstrations.
     """
-    total = int(library.load(dataset_id).total_episodes)
-    goals = total // per_goal
-    if not 0 <= goal < goals or demos > per_goal:
+    goals = goals_of(dataset_id)
+    if not 0 <= goal < len(goals):
+        raise ValueError(f"{dataset_id} has goals 0 to {len(goals) - 1}; got {goal}.")
+    episodes = np.array(goals[goal])
+    if demos > len(episodes):
         raise ValueError(
-            f"{dataset_id} has {goals} goals with {per_goal} demonstrations each; "
-            f"asked for {demos} of goal {goal}."
+            f"{dataset_id} has {len(episodes)} demonstrations of goal {goal}; asked for {demos}."
         )
-    drawn = np.random.default_rng([seed, goal]).choice(per_goal, demos, replace=False)
-    others = np.setdiff1d(np.arange(per_goal), drawn)[:held_out]
-    return (goal * per_goal + np.sort(drawn)).tolist(), (goal * per_goal + others).tolist()
+    drawn = np.random.default_rng([seed, goal]).choice(len(episodes), demos, replace=False)
+    others = np.setdiff1d(np.arange(len(episodes)), drawn)[:held_out]
+    return episodes[np.sort(drawn)].tolist(), episodes[others].tolist()
 
 
 def load_demonstrations(

@@ -5,13 +5,14 @@ A finished run does without its data; another one says so where it opens them.
 
 from latentctx_agents.pvdr.tokens import content_hash
 from latentctx_datasets import library
+from latentctx_datasets.identity import content_of
 from latentctx_datasets.videos import open_clips
 
 
 def data_origin(dataset_id: str) -> dict[str, str]:
     """The dataset of this id."""
     try:
-        return {"dataset": library.recorded_hash(library.load(dataset_id))}
+        return {"dataset": content_of(library.load(dataset_id))}
     except library.DatasetError:
         return {}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from gymnasium import spaces
 
 from latentctx_agents.optim import (
     CHECKPOINT_FILE,
@@ -21,7 +22,8 @@ from latentctx_agents.optim import (
 from latentctx_agents.origins import data_origin
 from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
 from latentctx_agents.runs import RunFolder, training_record
-from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_store
+from latentctx_datasets import DatasetError, PixelStore, TransitionSampler, View, library, open_pixels
+from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders import PAPER as PAPER_NET
 from latentctx_envs.encoders import QUICK as QUICK_NET
 from latentctx_envs.encoders import ConvNet, ConvNetConfig, Encoder
@@ -115,9 +117,12 @@ def pretrain(
     if target.is_dir():
         return ConvNet.from_pretrained(target).to(device)
     began = time.monotonic()
-    store = open_store(config.dataset, config.view)
+    _refuse_actions(config.dataset)
+    store = open_pixels(config.dataset, config.view)
     if len(store) < config.contexts:
-        raise ValueError(f"{config.dataset} has {len(store)} episodes; contexts={config.contexts}.")
+        raise ValueError(
+            f"{config.dataset} has {len(store)} episodes; contexts={config.contexts}: say contexts={len(store)} for all."
+        )
     encoder, training = set_up(config, store, device)
     if training is not None:
         for step, metrics in _train(config, training, encoder, store, directory, device):
@@ -125,6 +130,20 @@ def pretrain(
     encoder.save_pretrained(target, training=_record(config, store, time.monotonic() - began))
     (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
     return encoder.eval()
+
+
+def _refuse_actions(dataset_id: str) -> None:
+    """Objectives tell actions in [-1, 1], as all worlds of this project have them.
+
+    Raises:
+        DatasetError: the dataset's go beyond.
+    """
+    space = library.load(dataset_id).action_space
+    if not isinstance(space, spaces.Box) or space.low.min() < -1.0 or space.high.max() > 1.0:
+        raise DatasetError(
+            f"{dataset_id}: actions must be vectors in [-1, 1]; got {space}. Record it with gymnasium.wrappers.RescaleAction "
+            "around its environment."
+        )
 
 
 def set_up(config: PretrainConfig, store: PixelStore, device: str) -> tuple[ConvNet, Training | None]:
@@ -212,9 +231,10 @@ def batches(
 
 
 def _record(config: PretrainConfig, store: PixelStore, seconds: float) -> dict[str, object]:
-    digest = library.recorded_hash(library.load(config.dataset))
+    digest = content_of(library.load(config.dataset))
     facts = {
         "objective": config.objective,
+        "render_profile": store.render_profile,
         "dataset": config.dataset,
         "dataset_hash": digest,
         "store": store.key,

@@ -1,5 +1,6 @@
 """Demonstrations of the LatentCtx worlds: Minari datasets, pixels derived from their states, fast sampling."""
 
+from latentctx_datasets.collector import DemonstrationCollector
 from latentctx_datasets.features import FeatureStore, open_features
 from latentctx_datasets.library import DatasetError, info, load, recover, verify
 from latentctx_datasets.recipes import RECIPES, Recipe
@@ -12,6 +13,7 @@ from latentctx_datasets.store import (
     StateStore,
     holds_frames,
     open_frames,
+    open_pixels,
     open_states,
     open_store,
 )
@@ -20,6 +22,7 @@ from latentctx_datasets.videos import Videos
 __all__ = [
     "RECIPES",
     "DatasetError",
+    "DemonstrationCollector",
     "FeatureStore",
     "PixelStore",
     "Recipe",
@@ -35,6 +38,7 @@ __all__ = [
     "load",
     "open_features",
     "open_frames",
+    "open_pixels",
     "open_states",
     "open_store",
     "random_shift",

@@ -15,12 +15,13 @@ from latentctx_datasets.demonstrators import Draws, make_demonstrator
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes import RECIPES, Plan, Recipe
 from latentctx_datasets.replay import View, latent_env, replay, view_env
-from latentctx_datasets.writing import Record, write
+from latentctx_datasets.writing import Record, record, write
 from latentctx_envs.rendering import RenderProfile
 from latentctx_envs.rollout import Policy, Step, rollout
 from latentctx_envs.vector_env import LatentContextVectorEnv
 
 EPISODE_METADATA = ("context_json", "split", "success", "demonstrator", "snapshot", "source_episode")
+SEEN = ("observations", "states", "successes")  # what an episode holds one more of than actions
 BATCH = 64  # episodes that are simulated side by side; an episode does not depend on it
 
 
@@ -61,12 +62,18 @@ def build(dataset_id: str, *, force: bool = False) -> str:
     return digest
 
 
+def ensure(dataset_id: str) -> None:
+    """Build a dataset that has a recipe, unless it is there; nothing for one of another maker, which opening it will find."""
+    if dataset_id in RECIPES:
+        build(dataset_id)
+
+
 def collect(recipe: Recipe) -> Iterator[Record]:
     """Play the planned episodes, some side by side, and yield them in order."""
     plans = list(recipe.plans())
     with tqdm(total=len(plans), desc=f"collect {recipe.id}", unit="ep", delay=1) as bar:
-        for record in _played(recipe, plans):
-            yield record
+        for played in _played(recipe, plans):
+            yield played
             bar.update()
 
 
@@ -151,24 +158,15 @@ def _by_episode(steps: Sequence[Step], axis: int = 1) -> dict[str, np.ndarray]:
 def _record(plan: Plan, demonstrator: str, number: int, arrays: dict[str, np.ndarray]) -> Record:
     """One episode: the steps until it ended, not those in which it waited for its neighbours."""
     length = int(arrays["active"].sum())
-    successes = arrays["successes"][: length + 1]
-    buffer = EpisodeBuffer(
-        id=number,
+    rows = {name: array[: length + (name in SEEN)] for name, array in arrays.items()}
+    buffer, extra = record(
+        number,
+        rows,
+        context=plan.context.to_dict(),
         seed=plan.seed,
-        options={"context": plan.context.to_dict()},
-        observations=arrays["observations"][: length + 1],  # type: ignore[arg-type]
-        actions=arrays["actions"][:length],  # type: ignore[arg-type]
-        rewards=arrays["rewards"][:length],  # type: ignore[arg-type]
-        terminations=arrays["terminations"][:length],  # type: ignore[arg-type]
-        truncations=arrays["truncations"][:length],  # type: ignore[arg-type]
-        infos={"physics_state": arrays["states"][: length + 1], "success": successes},
+        split=plan.split,
+        demonstrator=demonstrator,
     )
-    extra = {
-        "context_json": json.dumps(plan.context.to_dict()),
-        "split": plan.split,
-        "success": bool(successes.any()),
-        "demonstrator": demonstrator,
-    }
     return buffer, extra if plan.snapshot is None else {**extra, "snapshot": plan.snapshot}
 
 

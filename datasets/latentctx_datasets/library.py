@@ -12,7 +12,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import minari
@@ -55,6 +55,19 @@ def root() -> Path:
 def is_local(dataset_id: str) -> bool:
     """Whether the dataset lies in Minari's folder."""
     return (root() / check_id(dataset_id) / "data" / "metadata.json").is_file()
+
+
+def others() -> dict[str, str]:
+    """Id and description of the datasets in Minari's folder that have no recipe."""
+    found = {}
+    for file in sorted(root().rglob("data/metadata.json")):
+        parts = file.relative_to(root()).parts[:-2]
+        name = "/".join(parts)
+        if name in RECIPES or any(part.startswith(".") for part in parts):
+            continue
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # damaged: `load` says so
+            found[name] = str(json.loads(file.read_text()).get("description", ""))
+    return found
 
 
 def refuse_local(dataset_id: str) -> None:
@@ -199,20 +212,19 @@ def content_hash(dataset: minari.MinariDataset) -> str:
     digest = hashlib.sha256()
     metadata = dataset.storage.get_episode_metadata(dataset.episode_indices)
     for episode, extra in zip(dataset.iterate_episodes(), metadata, strict=True):
-        assert episode.infos is not None
         arrays = {
             "observations": episode.observations,
             "actions": episode.actions,
             "rewards": np.asarray(episode.rewards, np.float32),
             "terminations": episode.terminations,
             "truncations": episode.truncations,
-            **{f"infos/{key}": value for key, value in episode.infos.items()},
+            **{f"infos/{key}": value for key, value in (episode.infos or {}).items()},
         }
         for name, value in sorted(arrays.items()):
             array = np.ascontiguousarray(value)
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(array.tobytes())
-        digest.update(f"{extra.get('seed')} {extra['context_json']} {extra['split']}".encode())
+        digest.update(f"{extra.get('seed')} {extra.get('context_json')} {extra.get('split')}".encode())
     return digest.hexdigest()
 
 
@@ -296,6 +308,29 @@ def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: 
     return gym.make(spec, **kwargs)
 
 
+class PlayedIn(NamedTuple):
+    """The world of a dataset."""
+
+    env_id: str
+    env_kwargs: dict[str, Any]
+
+
+def played_in(dataset_id: str) -> PlayedIn:
+    """The world that a dataset was played in, of a recipe's or of one's own.
+
+    Raises:
+        DatasetError: there is no such dataset, or it names no world of this project.
+    """
+    recipe = RECIPES.get(dataset_id)
+    if recipe is not None:
+        return PlayedIn(recipe.env_id, dict(recipe.env_kwargs))
+    with recover(load(dataset_id)) as env:
+        spec = env.spec
+    if spec is None:
+        raise DatasetError(f"{dataset_id} does not name its environment.")
+    return PlayedIn(spec.id, dict(spec.kwargs))
+
+
 def info(dataset_id: str) -> dict[str, Any]:
     """What a dataset holds, as plain values: counts, success, sizes, hash, environment.
 
@@ -312,7 +347,7 @@ def info(dataset_id: str) -> dict[str, Any]:
         "path": str(root() / dataset_id),
         "episodes": int(dataset.total_episodes),
         "steps": int(dataset.total_steps),
-        "contexts": len({extra.get("context_json") for extra in extras}),
+        "contexts": len({extra["context_json"] for extra in extras if "context_json" in extra}),
         "success_rate": float(np.mean(successes)) if successes else None,
         "megabytes": round(float(metadata.get("dataset_size", 0.0)), 2),
         "content_hash": metadata.get("content_hash"),

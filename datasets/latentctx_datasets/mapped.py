@@ -168,7 +168,7 @@ def verified_manifest(path: Path, kind: Kind, check: Callable[[dict[str, Any]], 
     except (OSError, ValueError, KeyError, TypeError):
         raise DatasetError(f"the {kind.name}'s manifest is missing or damaged: {advice}.") from None
     stamps = _read_stamps(path)
-    stale = [name for name in kind.arrays if stamps.get(name) != _stamp(path / f"{name}.npy")]
+    stale = [name for name in kind.arrays if stamps.get(name) != stamp(path / f"{name}.npy")]
     for name in stale:
         file, (count, digest) = path / f"{name}.npy", wanted[name]
         size = file.stat().st_size if file.exists() else 0
@@ -191,13 +191,14 @@ def once_for(path: Path, source: Path, check: Callable[[], object]) -> None:
         source: the file.
         check: raises if it was changed.
     """
-    if _read_stamps(path, SOURCE) != {str(source): _stamp(source)}:
-        stamps = {str(source): _stamp(source)}  # before the check: of what it reads
+    if _read_stamps(path, SOURCE) != {str(source): stamp(source)}:
+        stamps = {str(source): stamp(source)}  # before the check: of what it reads
         check()
         _write(path / SOURCE, stamps)
 
 
-def _stamp(file: Path) -> list[int]:
+def stamp(file: Path) -> list[int]:
+    """Size and modification time of a file, by which a change of it is noticed; [] if it is not there."""
     if not file.exists():
         return []
     status = file.stat()
@@ -212,7 +213,7 @@ def _read_stamps(path: Path, name: str = STAMP) -> dict[str, Any]:
 
 
 def _write_stamp(path: Path, kind: Kind) -> None:
-    _write(path / STAMP, {name: _stamp(path / f"{name}.npy") for name in kind.arrays})
+    _write(path / STAMP, {name: stamp(path / f"{name}.npy") for name in kind.arrays})
 
 
 def _write(file: Path, stamps: dict[str, Any]) -> None:

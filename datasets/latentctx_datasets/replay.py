@@ -79,7 +79,9 @@ def replay(
     for index, extra in zip(indices, extras, strict=True):
         infos = dataset[index].infos
         if infos is None or "physics_state" not in infos or "context_json" not in extra:
-            raise DatasetError(f"{dataset.id} stores no physics states: pixels cannot be derived from it.")
+            raise DatasetError(
+                f"{dataset.id} stores no physics states: pixels cannot be derived from it. Record with DemonstrationCollector."
+            )
         context = json.loads(extra["context_json"])
         yield np.stack([env.frame(state, context) for state in infos["physics_state"][::every]])
     env.close()

@@ -1,6 +1,7 @@
 """Stores of a dataset's arrays, memory-mapped, verified, built once: of states, and of frames derived from them as well.
 
-Datasets whose observations are frames, such as V-D4RL's, have stores of these frames as they are (`open_frames`).
+Datasets whose observations are frames, such as V-D4RL's or those of another environment, have stores of these frames as they
+are (`open_frames`). `open_pixels` takes whichever a dataset has.
 
 One folder per dataset content under `LATENTCTX_CACHE` (default `~/.cache/latentctx`); for frames also per size, camera,
 profile and physics version. The rows of all episodes lie one after the other, the last observation of each included:
@@ -23,11 +24,13 @@ import numpy as np
 from gymnasium import spaces
 
 from latentctx_datasets import library, mapped
+from latentctx_datasets.identity import content_of
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.mapped import cache_root
 from latentctx_datasets.replay import View, latent_env, replay
 from latentctx_datasets.tickets import Wanted, done_by_workers
 from latentctx_envs.cores import available_cores
+from latentctx_envs.rendering import RenderProfile
 
 FORMAT_VERSION = 4
 PLAN = "build.json"  # beside the arrays, while they are built
@@ -57,7 +60,7 @@ class StateStore:
         rewards: float32 (f,), zero where a frame has no successor.
         starts: int64 (e,), index of each episode's first frame.
         lengths: int64 (e,), number of actions of each episode (it has one frame more).
-        contexts: float32 (e, c), privileged.
+        contexts: float32 (e, c), privileged; c is 0 where the dataset names none.
         dataset_id: by which it was opened; equal datasets of two ids share a store.
     """
 
@@ -87,6 +90,7 @@ class PixelStore(StateStore):
     Attributes:
         frames: uint8 (f, h, w, 3), memory-mapped.
         view: how they were rendered; of stored frames, how the dataset says that they were.
+        render_profile: the view's; None for stored frames of another environment than this project's.
     """
 
     kind: ClassVar[mapped.Kind] = KIND
@@ -94,6 +98,8 @@ class PixelStore(StateStore):
     def __init__(self, path: Path, dataset_id: str | None = None) -> None:
         super().__init__(path, dataset_id)
         self.view = View(**self.manifest["view"])
+        drawn = self.manifest.get("drawn", True)
+        self.render_profile: RenderProfile | None = self.view.render_profile if drawn else None
         self.frames = mapped.open_arrays(path, self.kind)[0]
 
     @staticmethod
@@ -113,7 +119,7 @@ def open_states(dataset_id: str) -> StateStore:
         raise DatasetError(
             f"{dataset_id} holds frames and no states: only observed='pixels' can learn from it."
         )
-    parts = {"content": library.recorded_hash(dataset), "format": FORMAT_VERSION}
+    parts = {"content": content_of(dataset), "format": FORMAT_VERSION}
     path = cache_root() / "states" / mapped.digest_of(parts)
     mapped.ensure(path, STATE_KIND, lambda partial: _build_states(dataset_id, partial))
     _check_source(path, dataset_id)
@@ -126,11 +132,15 @@ def _check_source(path: Path, dataset_id: str) -> None:
     Raises:
         DatasetError: the dataset was changed.
     """
-    mapped.once_for(path, library.main_file(library.root() / dataset_id), lambda: library.verify(dataset_id))
+    mapped.once_for(path, library.main_file(library.root() / dataset_id), lambda: _verify(dataset_id))
+
+
+def _verify(dataset_id: str) -> None:
+    library.verify_recorded(library.load(dataset_id))
 
 
 def _build_states(dataset_id: str, partial: Path) -> dict[str, Any]:
-    library.verify(dataset_id)
+    _verify(dataset_id)
     _write_small_arrays(dataset_id, partial)
     return {"dataset_id": dataset_id}
 
@@ -153,11 +163,33 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
         DatasetError: the dataset is missing or damaged, or the store was changed since it was built.
     """
     dataset = library.load(dataset_id)
-    path = cache_root() / "pixels" / store_key(library.recorded_hash(dataset), view)
+    path = cache_root() / "pixels" / store_key(content_of(dataset), view)
     count = workers if workers is not None else available_cores()
     mapped.ensure(path, KIND, lambda partial: _build(dataset_id, view, partial, count))
     _check_source(path, dataset_id)
     return PixelStore(path, dataset_id)
+
+
+def open_pixels(dataset_id: str, view: View, *, workers: int | None = None) -> PixelStore:
+    """Frames of a dataset: rendered where it stores physics states, else those that it stores, which must be of that size.
+
+    Args:
+        dataset_id: a dataset in Minari's folder, of any maker (or one that ships).
+        view: size, camera and profile of the frames; of stored ones the size alone counts.
+        workers: rendering processes; by default one a core.
+
+    Raises:
+        DatasetError: the dataset is missing or damaged, has neither, or its frames are of another size.
+    """
+    dataset = library.load(dataset_id)
+    if "physics_state" in (dataset[0].infos or {}):
+        return open_store(dataset_id, view, workers=workers)
+    if not holds_frames(dataset):
+        raise DatasetError(
+            f"{dataset_id} stores neither frames (uint8, height, width, 3) nor physics states, from which they are derived: "
+            f"its observations are {dataset.observation_space}. DemonstrationCollector keeps the latter."
+        )
+    return open_frames(dataset_id, view.image_size)
 
 
 def holds_frames(dataset: minari.MinariDataset) -> bool:
@@ -166,20 +198,30 @@ def holds_frames(dataset: minari.MinariDataset) -> bool:
     return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
 
 
-def open_frames(dataset_id: str) -> PixelStore:
+def open_frames(dataset_id: str, image_size: int | None = None) -> PixelStore:
     """The frames that a dataset stores as its observations, taken out of its file first if they are not there.
 
     The store's `observations` have no columns: such a dataset knows no states.
 
+    Args:
+        dataset_id: a dataset in Minari's folder, of any maker.
+        image_size: that they must have; None for any.
+
     Raises:
-        DatasetError: the dataset is missing or damaged, its observations are no square frames, or the store was changed
-            since it was built.
+        DatasetError: the dataset is missing or damaged, its observations are no square frames, or of another size, its
+            actions are no vectors, or the store was changed since it was built.
     """
     dataset = library.load(dataset_id)
     shape = dataset.observation_space.shape
-    if not holds_frames(dataset) or shape is None or shape[0] != shape[1]:
-        raise DatasetError(f"{dataset_id} stores no square frames, but {dataset.observation_space}.")
-    parts = {"content": library.recorded_hash(dataset), "format": FORMAT_VERSION, "stored": "frames"}
+    if not holds_frames(dataset) or shape is None or shape[0] != shape[1] or shape[2] != 3:
+        raise DatasetError(
+            f"{dataset_id} stores no square frames (height, width, 3), but {dataset.observation_space}."
+        )
+    if image_size not in (None, shape[0]):
+        raise DatasetError(f"{dataset_id} stores frames of {shape[0]} px; {image_size} px are needed.")
+    if not isinstance(dataset.action_space, spaces.Box):
+        raise DatasetError(f"{dataset_id}: actions must be vectors, a Box; got {dataset.action_space}.")
+    parts = {"content": content_of(dataset), "format": FORMAT_VERSION, "stored": "frames"}
     path = cache_root() / "pixels" / mapped.digest_of(parts)
     mapped.ensure(path, KIND, lambda partial: _build_frames(dataset_id, partial))
     _check_source(path, dataset_id)
@@ -187,7 +229,7 @@ def open_frames(dataset_id: str) -> PixelStore:
 
 
 def _build_frames(dataset_id: str, partial: Path) -> dict[str, Any]:
-    library.verify(dataset_id)
+    _verify(dataset_id)
     dataset = library.load(dataset_id)
     shape = (int(dataset.total_steps) + len(dataset), *(dataset.observation_space.shape or ()))
     frames = np.load(
@@ -195,12 +237,18 @@ def _build_frames(dataset_id: str, partial: Path) -> dict[str, Any]:
     )
     _write_small_arrays(dataset_id, partial, frames=frames)
     frames.flush()
-    return {"dataset_id": dataset_id, "view": asdict(_recorded_view(dataset, shape[1]))}
+    view = _recorded_view(dataset, shape[1])
+    shown = view or View(image_size=shape[1])
+    return {"dataset_id": dataset_id, "view": asdict(shown), "drawn": view is not None}
 
 
-def _recorded_view(dataset: minari.MinariDataset, image_size: int) -> View:
-    """How a dataset says that its frames were rendered."""
-    spec = library.recover(dataset).spec
+def _recorded_view(dataset: minari.MinariDataset, image_size: int) -> View | None:
+    """How a dataset says that its frames were rendered; None if they are of another project's environment."""
+    try:
+        with library.recover(dataset) as env:
+            spec = env.spec
+    except DatasetError:
+        return None
     given = {} if spec is None else spec.kwargs
     known = {field.name: given[field.name] for field in fields(View) if field.name in given}
     return View(**{**known, "image_size": image_size})
@@ -251,7 +299,7 @@ class RenderPlan:
 
 
 def _build(dataset_id: str, view: View, partial: Path, workers: int) -> dict[str, Any]:
-    library.verify(dataset_id)
+    _verify(dataset_id)
     lengths = _write_small_arrays(dataset_id, partial)
     shape = (int((lengths + 1).sum()), view.image_size, view.image_size, 3)
     mapped.allocate(partial, "frames", np.uint8, shape, KIND)
@@ -294,7 +342,7 @@ def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray 
             row += len(seen)
             seen = np.zeros((len(seen), 0), np.float32)
         observations.append(seen)
-        actions += [episode.actions, np.zeros_like(episode.actions[:1])]
+        actions += [episode.actions.astype(np.float32), np.zeros_like(episode.actions[:1], np.float32)]
         rewards += [np.asarray(episode.rewards, np.float32), np.zeros(1, np.float32)]
     lengths = np.array([len(part) - 1 for part in observations], np.int64)
     arrays = {
@@ -311,6 +359,8 @@ def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray 
 
 
 def _contexts(dataset: minari.MinariDataset) -> np.ndarray:
+    extras = list(dataset.storage.get_episode_metadata(dataset.episode_indices))
+    if any("context_json" not in extra for extra in extras):
+        return np.zeros((len(extras), 0), np.float32)
     kind = latent_env(library.recover(dataset)).context_type
-    extras = dataset.storage.get_episode_metadata(dataset.episode_indices)
     return np.stack([kind.from_dict(json.loads(extra["context_json"])).as_array() for extra in extras])

@@ -1,6 +1,7 @@
 """Write episodes as a Minari dataset, in one move, with its hash and reference scores."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,46 @@ def write(
             dataset.storage.update_metadata(facts)
         library.adopt(folder / dataset_id, dataset_id)
     return digest
+
+
+def record(
+    number: int,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    context: Mapping[str, Any],
+    seed: int | None,
+    split: str,
+    demonstrator: str,
+) -> Record:
+    """An episode of T actions that was played in a world of this project.
+
+    Args:
+        number: of the episode in its dataset.
+        arrays: `observations`, `states` (physics) and `successes` (T + 1, ...); `actions`, `rewards`, `terminations` and
+            `truncations` (T, ...).
+        context: of the episode.
+        seed: of its reset; None where that was not given.
+        split: that the context belongs to.
+        demonstrator: who acted.
+    """
+    buffer = EpisodeBuffer(
+        id=number,
+        seed=seed,
+        options={"context": dict(context)},
+        observations=arrays["observations"],  # type: ignore[arg-type]
+        actions=arrays["actions"],  # type: ignore[arg-type]
+        rewards=arrays["rewards"],  # type: ignore[arg-type]
+        terminations=arrays["terminations"],  # type: ignore[arg-type]
+        truncations=arrays["truncations"],  # type: ignore[arg-type]
+        infos={"physics_state": arrays["states"], "success": arrays["successes"]},
+    )
+    extra = {
+        "context_json": json.dumps(dict(context)),
+        "split": split,
+        "success": bool(arrays["successes"].any()),
+        "demonstrator": demonstrator,
+    }
+    return buffer, extra
 
 
 def compact(file: Path) -> None:

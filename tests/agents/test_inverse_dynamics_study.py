@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from latentctx_agents.cells import group_of, task_of
+from latentctx_agents.cells import task_of
 from latentctx_agents.estimates import read_sections
 from latentctx_agents.results import read_results
 from latentctx_agents.studies import inverse_dynamics_grid as study
@@ -159,7 +159,8 @@ def test_every_world_names_datasets_that_can_be_built(world):
     found = study.WORLDS[world]
     assert [size for size, _ in found.pretrain] == sorted(size for size, _ in found.pretrain)
     assert {dataset for _, dataset in found.pretrain} | {found.finetune} <= set(RECIPES)
-    assert group_of(found.finetune) >= max(found.demos)
+    group = RECIPES[found.finetune].group
+    assert group is not None and group >= max(found.demos)
     assert StudyConfig(world=world).preset in ("quick", "custom")
 
 

@@ -99,14 +99,14 @@ def test_demonstrations_hold_positions_actions_and_the_frames_before_each_action
 
 def test_demonstrations_are_chosen_by_seed_within_the_goal():
     collect.build(FINETUNE)
-    chosen = [choose_episodes(FINETUNE, 3, 20, 5, seed)[0] for seed in range(4)]
+    chosen = [choose_episodes(FINETUNE, 3, 5, seed)[0] for seed in range(4)]
     assert all(60 <= index < 80 for episodes in chosen for index in episodes)
-    again, others = choose_episodes(FINETUNE, 3, 20, 5, 0, held_out=30)
+    again, others = choose_episodes(FINETUNE, 3, 5, 0, held_out=30)
     assert chosen[0] == again
     assert sorted(again + others) == list(range(60, 80))
     assert len({tuple(episodes) for episodes in chosen}) > 1
-    with pytest.raises(ValueError, match="asked for 21 of goal 3"):
-        choose_episodes(FINETUNE, 3, 20, 21, 0)
+    with pytest.raises(ValueError, match="20 demonstrations of goal 3; asked for 21"):
+        choose_episodes(FINETUNE, 3, 21, 0)
 
 
 def test_the_expert_succeeds_on_the_authors_goals_about_as_often_as_measured():
@@ -119,7 +119,7 @@ def test_the_expert_succeeds_on_the_authors_goals_about_as_often_as_measured():
 def test_cloning_true_positions_reaches_an_unseen_goal_from_five_demonstrations():
     collect.build(FINETUNE)
     goal = 4
-    got = load_demonstrations(FINETUNE, choose_episodes(FINETUNE, goal, 20, 5, 0)[0])
+    got = load_demonstrations(FINETUNE, choose_episodes(FINETUNE, goal, 5, 0)[0])
     config = FinetuneConfig(optimizer=OptimizerConfig(steps=1000, batch_size=128, learning_rate=1e-3))
     head, _ = finetune_head(got.positions, got.actions, config)
     env = gym.make_vec("LatentCtx-PointMass-v0", num_envs=40, observation="position")

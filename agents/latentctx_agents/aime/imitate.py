@@ -31,8 +31,8 @@ from latentctx_agents.runs import RunFolder
 from latentctx_agents.world_models.evidence import Evidence, evidence_of
 from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.model import WorldModel
-from latentctx_agents.world_models.windows import Windows, frames_of, open_episodes, windows_of, world_of
-from latentctx_datasets import StateStore
+from latentctx_agents.world_models.windows import Windows, frames_of, open_episodes, windows_of
+from latentctx_datasets import StateStore, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_envs.encoders.latent.rssm import filter_states
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
@@ -140,7 +140,7 @@ def open_demonstrations(config: ImitationConfig, model: WorldModel) -> StateStor
     Raises:
         ValueError: they are of another body or action size, or fewer than asked for.
     """
-    sensors = Sensors.of_world(world_of(config.dataset), model.sensors.observed)
+    sensors = Sensors.of_world(library.played_in(config.dataset).env_id, model.sensors.observed)
     if sensors.family != model.sensors.family:
         raise ValueError(
             f"the world model is of the {model.sensors.family}; {config.dataset} shows the {sensors.family}."
@@ -279,7 +279,7 @@ def task_of(dataset_id: str) -> str:
     Raises:
         ValueError: the dataset is not one of locomotion demonstrations.
     """
-    task = {env_id: task for task, env_id in ENV_IDS.items()}.get(world_of(dataset_id))
+    task = {env_id: task for task, env_id in ENV_IDS.items()}.get(library.played_in(dataset_id).env_id)
     if task is None:
         raise ValueError(
             f"imitation is measured in the locomotion worlds; {dataset_id} is of none of their tasks."

@@ -41,8 +41,8 @@ from latentctx_agents.returns import returns_of
 from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics, training_record
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
-from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of, world_of
-from latentctx_datasets import StateStore
+from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
+from latentctx_datasets import StateStore, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
@@ -142,7 +142,7 @@ def open_all(config: OnlineConfig, world_model: Path, policy: Path | None) -> Gi
 
 
 def _open_experience(name: str, model: WorldModel, length: int) -> StateStore:
-    family = Sensors.of_world(world_of(name), model.sensors.observed).family
+    family = Sensors.of_world(library.played_in(name).env_id, model.sensors.observed).family
     if family != model.sensors.family:
         raise ValueError(f"the world model is of the {model.sensors.family}; {name} is of the {family}.")
     store = open_episodes(name, model.sensors.observed, model.config.image_size)

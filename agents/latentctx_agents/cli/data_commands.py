@@ -154,7 +154,8 @@ def _build(arguments: Build) -> None:
 
 
 def _list(arguments: List) -> None:
-    rows = ((recipe.id, _state(recipe), recipe.description) for recipe in RECIPES.values())
+    rows = [(recipe.id, _state(recipe), recipe.description) for recipe in RECIPES.values()]
+    rows += [(name, "yours", description) for name, description in library.others().items()]
     print_table(("id", "state", "description"), rows)
     print(f"Minari's folder: {library.root()}")
 

@@ -72,6 +72,7 @@ def show(summary: dict, demos: int, goals: int) -> None:  # type: ignore[type-ar
 def pretrain(words: list[str]) -> None:
     """Pretrain one encoder."""
     from latentctx_agents import pretrain as module
+    from latentctx_datasets import collect
 
     @dataclass(frozen=True, kw_only=True)
     class Pretrain:
@@ -90,18 +91,10 @@ def pretrain(words: list[str]) -> None:
         prog="latentctx pretrain",
     )
     if not (arguments.out / "encoder").is_dir():
-        prepare(arguments.config.dataset)
+        collect.ensure(arguments.config.dataset)
     with training_bar(f"pretrain {arguments.config.objective}", arguments.config.optimizer.steps) as advance:
         module.pretrain(arguments.config, arguments.out, device=arguments.device, on_step=advance)
     print(f"encoder: {arguments.out / 'encoder'}")
-
-
-def prepare(dataset: str) -> None:
-    """Build a dataset that has a recipe, unless it is there."""
-    from latentctx_datasets import RECIPES, collect
-
-    if dataset in RECIPES:
-        collect.build(dataset)
 
 
 def finetune(words: list[str]) -> None:
@@ -109,6 +102,7 @@ def finetune(words: list[str]) -> None:
     from latentctx_agents import cells
     from latentctx_agents.finetune import QUICK, FinetuneConfig
     from latentctx_agents.policy_folder import FILES
+    from latentctx_datasets import collect
     from latentctx_envs.encoders import load_encoder
     from latentctx_envs.encoders.stateful import refuse_memory
     from latentctx_envs.replacing import refuse_foreign
@@ -122,7 +116,7 @@ def finetune(words: list[str]) -> None:
             None  # directory, zoo name or hub id; without one the policy sees true positions
         )
         scratch: bool = False  # train from pixels without the encoder's weights (only its shape is used)
-        dataset: str = "latentctx/point-mass/finetune-v0"  # demonstrations, goal by goal
+        dataset: str = "latentctx/point-mass/finetune-v0"  # demonstrations of some goals; one's own, too
         goal: int = 0  # index of the hidden context in the dataset
         out: Path | None = (
             None  # folder for the policy; by default runs/finetune/<method>-goal<n>-demos<n>-seed<n>
@@ -131,7 +125,7 @@ def finetune(words: list[str]) -> None:
     arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
     if arguments.scratch and arguments.encoder is None:
         raise ValueError("--scratch needs --encoder: it takes the shape and the mean image of one.")
-    prepare(arguments.dataset)
+    collect.ensure(arguments.dataset)
     view, method = View(), cells.STATES
     if arguments.encoder is not None:
         record = load_encoder(arguments.encoder)

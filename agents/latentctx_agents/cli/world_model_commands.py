@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from latentctx_agents.cli.learn_commands import prepare
 from latentctx_agents.progress import training_bar
 
 
@@ -16,6 +15,7 @@ def world_model(words: list[str]) -> None:
     import torch
 
     from latentctx_agents.world_models import train
+    from latentctx_datasets import collect
 
     @dataclass(frozen=True, kw_only=True)
     class WorldModel:
@@ -36,7 +36,7 @@ def world_model(words: list[str]) -> None:
         args=words,
         prog="latentctx world-model",
     )
-    prepare(arguments.config.dataset)
+    collect.ensure(arguments.config.dataset)
     torch.set_num_threads(1)  # networks in a loop over time only wait for a second one
     title = f"world model of {arguments.config.dataset}"
     with training_bar(title, arguments.config.optimizer.steps) as advance:
@@ -52,6 +52,7 @@ def imitate(words: list[str]) -> None:
     from latentctx_agents.aime.acting import LatentPolicy
     from latentctx_agents.returns import returns_of
     from latentctx_agents.world_models.folder import load_world_model
+    from latentctx_datasets import collect
 
     @dataclass(frozen=True, kw_only=True)
     class Imitate:
@@ -72,7 +73,7 @@ def imitate(words: list[str]) -> None:
         prog="latentctx imitate",
     )
     load_world_model(arguments.world_model)  # refused before a dataset is built for it
-    prepare(arguments.config.dataset)
+    collect.ensure(arguments.config.dataset)
     task = module.task_of(arguments.config.dataset)  # refused before anything is trained
     torch.set_num_threads(1)
     with training_bar(f"imitate {arguments.config.dataset}", arguments.config.optimizer.steps) as advance:
@@ -113,6 +114,7 @@ def aime_online(words: list[str]) -> None:
     from latentctx_agents.aime_online.train import fine_tune
     from latentctx_agents.results import add_results
     from latentctx_agents.world_models.folder import load_world_model
+    from latentctx_datasets import collect
 
     @dataclass(frozen=True, kw_only=True)
     class AimeOnline:
@@ -135,7 +137,7 @@ def aime_online(words: list[str]) -> None:
     )
     config = arguments.config
     load_world_model(arguments.world_model)  # refused before a dataset is built for it
-    prepare(config.imitation.dataset)
+    collect.ensure(config.imitation.dataset)
     torch.set_num_threads(1)
     with training_bar(
         f"online {config.imitation.dataset}", config.rounds, metric="return", unit="round"

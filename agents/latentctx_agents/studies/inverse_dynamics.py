@@ -106,7 +106,7 @@ def _prepare(config: StudyConfig, views: dict[Arm, View | None], workers: int) -
                 *([(dataset_of(config, arm.contexts), view)] if arm.method in PRETRAINED else []),
             }
     for dataset in sorted({task, *(dataset for dataset, _ in wanted)}):
-        collect.build(dataset)
+        collect.ensure(dataset)
     for dataset, view in sorted(wanted, key=repr):
         open_store(dataset, view, workers=workers)
 

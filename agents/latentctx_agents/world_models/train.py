@@ -25,7 +25,7 @@ from latentctx_agents.runs import RunFolder, training_record
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import WorldModel, as_encoder
-from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of, world_of
+from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import StateStore, library
 from latentctx_envs.encoders.latent.config import QUICK as QUICK_MODEL
 from latentctx_envs.encoders.latent.config import RSSM, RSSMO, WorldModelConfig
@@ -90,7 +90,7 @@ def train_world_model(
         ValueError: the folder belongs to another config, or the dataset has too few or too short episodes.
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
-    sensors = Sensors.of_world(world_of(config.dataset), config.observed)
+    sensors = Sensors.of_world(library.played_in(config.dataset).env_id, config.observed)
     RunFolder(directory, config, data_origin(config.dataset))
     target = directory / "model"
     if target.is_dir():

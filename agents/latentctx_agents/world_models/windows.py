@@ -9,7 +9,6 @@ from torch import Tensor
 
 from latentctx_agents.world_models.model import Observations
 from latentctx_datasets import (
-    RECIPES,
     DatasetError,
     SequenceSampler,
     StateStore,
@@ -19,7 +18,6 @@ from latentctx_datasets import (
     open_frames,
     open_states,
     open_store,
-    recover,
 )
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed
 
@@ -39,21 +37,6 @@ def frames_of(image_size: int) -> View:
     return View(image_size=image_size, render_profile="fast")
 
 
-def world_of(dataset_id: str) -> str:
-    """Id of the world that a dataset was played in, of a recipe's or of one's own.
-
-    Raises:
-        DatasetError: there is no such dataset, or it does not say where it was played.
-    """
-    if dataset_id in RECIPES:
-        return RECIPES[dataset_id].env_id
-    with recover(load(dataset_id)) as env:
-        spec = env.spec
-    if spec is None:
-        raise DatasetError(f"{dataset_id} does not name its environment.")
-    return spec.id
-
-
 def open_episodes(dataset_id: str, observed: Observed, image_size: int) -> StateStore:
     """The store that a learner in this setting reads: states, and frames if it sees them.
 
@@ -62,13 +45,9 @@ def open_episodes(dataset_id: str, observed: Observed, image_size: int) -> State
     Raises:
         DatasetError: the dataset is missing or damaged, holds numbers that are none, or frames of another size.
     """
+    store: StateStore
     if observed == PIXELS and holds_frames(load(dataset_id)):
-        stored = open_frames(dataset_id)
-        if stored.view.image_size != image_size:
-            raise DatasetError(
-                f"{dataset_id} stores frames of {stored.view.image_size} px; {image_size} px are needed."
-            )
-        store: StateStore = stored
+        store = open_frames(dataset_id, image_size)
     elif observed == PIXELS:
         store = open_store(dataset_id, frames_of(image_size))
     else:

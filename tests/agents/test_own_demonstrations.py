@@ -1,0 +1,138 @@
+"""Learning from demonstrations of one's own: recorded in a world of ours, or by Minari alone in one of another project."""
+
+import dataclasses
+
+import gymnasium as gym
+import minari
+import numpy as np
+import pytest
+from gymnasium import spaces
+from minari.data_collector import EpisodeBuffer
+
+from latentctx_agents import cells, pretrain
+from latentctx_agents.cli import main
+from latentctx_agents.finetune import choose_episodes, goals_of
+from latentctx_agents.policy_folder import FinetunedPolicy
+from latentctx_datasets import DemonstrationCollector
+from latentctx_envs.encoders import load_encoder
+from latentctx_envs.wrappers import EncodeObservation
+
+OWN = "mine/point-mass-v0"
+FOREIGN = "mine/elsewhere-v0"
+GOALS = ((0.1, 0.2), (-0.2, 0.0))
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.setenv("LATENTCTX_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def recorded() -> str:
+    """Two goals by turns, three episodes of each, by a controller that knows them."""
+    with DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", noise_scale=0.05), OWN) as env:
+        for seed in range(6):
+            goal = GOALS[seed % 2]
+            state, _ = env.reset(seed=seed, options={"context": {"goal": goal}})
+            ended = False
+            while not ended:
+                action = np.clip(10.0 * (np.array(goal) - state[:2]), -1.0, 1.0).astype(np.float32)
+                state, _, terminated, truncated, _ = env.step(action)
+                ended = terminated or truncated
+        env.create_dataset(demonstrator="controller")
+    return OWN
+
+
+class Camera(gym.Env):
+    """A world elsewhere, which shows frames."""
+
+    observation_space = spaces.Box(0, 255, (32, 32, 3), np.uint8)
+    action_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._frame(), {}
+
+    def step(self, action):
+        return self._frame(), 0.0, False, False, {}
+
+    def _frame(self):
+        return self.np_random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+
+def filmed(actions: spaces.Box = Camera.action_space) -> str:
+    """Three episodes of four steps of `Camera`, as Minari writes them."""
+    env, episodes = Camera(), []
+    for seed in range(3):
+        frames = [env.reset(seed=seed)[0], *(env.step(None)[0] for _ in range(4))]
+        episodes.append(
+            EpisodeBuffer(
+                id=seed,
+                observations=np.stack(frames),
+                actions=np.zeros((4, *actions.shape), np.float32),
+                rewards=[0.0] * 4,
+                terminations=[False] * 4,
+                truncations=[False] * 3 + [True],
+            )
+        )
+    minari.create_dataset_from_buffers(
+        FOREIGN, episodes, observation_space=env.observation_space, action_space=actions,
+        algorithm_name="x", author={"x"}, author_email={"x"}, code_permalink="x", description="Elsewhere.",
+    )  # fmt: skip
+    return FOREIGN
+
+
+def test_episodes_of_one_context_are_one_goal_wherever_they_lie(recorded, refuses):
+    assert goals_of(recorded) == [[0, 2, 4], [1, 3, 5]]
+    drawn, others = choose_episodes(recorded, 1, 2, seed=0, held_out=5)
+    assert sorted(drawn + others) == [1, 3, 5] and len(drawn) == 2
+    with refuses("3 demonstrations of goal 1; asked for 4"):
+        choose_episodes(recorded, 1, 4, seed=0)
+    task = cells.task_of(recorded, 1)
+    assert (task.env_id, task.context) == ("LatentCtx-PointMass-v0", {"goal": list(GOALS[1])})
+    assert task.env_kwargs["noise_scale"] == 0.05
+    with refuses("has goals 0 to 1; got 2"):
+        cells.task_of(recorded, 2)
+
+
+def test_an_encoder_and_a_policy_are_trained_on_own_demonstrations(recorded, tiny_pretrain, tmp_path, capsys):
+    config = dataclasses.replace(tiny_pretrain, dataset=recorded, contexts=6)
+    pretrain.pretrain(config, tmp_path / "run")
+    words = ["--dataset", recorded, "--goal", "1", "--demos", "3", "--optimizer.steps", "300"]
+    main(["finetune", *words, "--out", str(tmp_path / "policy")])
+    policy = FinetunedPolicy.load(tmp_path / "policy")
+    assert policy.card.env_kwargs["noise_scale"] == 0.05
+    assert policy.success(20).mean() > 0.5
+    main(
+        ["finetune", *words, "--encoder", str(tmp_path / "run" / "encoder"), "--out", str(tmp_path / "seen")]
+    )
+    assert FinetunedPolicy.load(tmp_path / "seen").card.view.render_profile == "turbo"
+    main(["data", "list"])
+    assert "yours" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_encoder_is_trained_on_frames_of_another_projects_world_and_wraps_it(tiny_pretrain, tmp_path):
+    config = dataclasses.replace(tiny_pretrain, dataset=filmed(), contexts=3)
+    pretrain.pretrain(config, tmp_path)
+    encoder = load_encoder(tmp_path / "encoder")
+    assert encoder.render_profile is None
+    assert len(encoder.training_record["dataset_hash"]) == 64
+    env = EncodeObservation(Camera(), tmp_path / "encoder")
+    assert env.reset(seed=0)[0].shape == (8,)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_frames_that_cannot_be_learned_from_are_refused_before_anything_is_trained(
+    tiny_pretrain, tmp_path, refuses
+):
+    config = dataclasses.replace(tiny_pretrain, dataset=filmed(), contexts=4)
+    with refuses("has 3 episodes; contexts=4", "contexts=3 for all"):
+        pretrain.pretrain(config, tmp_path / "a")
+    with refuses("names no contexts"):
+        goals_of(FOREIGN)
+    minari.delete_dataset(FOREIGN)
+    filmed(spaces.Box(-2.0, 2.0, (1,), np.float32))
+    with refuses("actions must be vectors in [-1, 1]", "RescaleAction"):
+        pretrain.pretrain(dataclasses.replace(config, contexts=3), tmp_path / "b")

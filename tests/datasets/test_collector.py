@@ -1,0 +1,187 @@
+"""DemonstrationCollector: what is kept of episodes that anybody plays, what a killed session leaves, what is refused."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import minari
+import numpy as np
+import pytest
+from gymnasium.wrappers import RescaleAction
+
+import latentctx_envs  # noqa: F401
+from latentctx_datasets import (
+    DemonstrationCollector,
+    View,
+    info,
+    library,
+    load,
+    open_store,
+    replay,
+)
+from latentctx_datasets.demonstrators.point_mass import PointMassExpert
+from latentctx_datasets.recipes import RECIPES
+from latentctx_envs.rollout import rollout
+from latentctx_envs.wrappers import EncodeObservation
+
+ID = "mine/demonstrations-v0"
+Refuses = Callable[..., Any]
+
+
+def play(env: gym.Env[Any, Any], seed: int, steps: int = 4) -> list[Any]:
+    """Random actions for some steps; what was seen."""
+    seen = [env.reset(seed=seed)[0]]
+    env.action_space.seed(seed)
+    for _ in range(steps):
+        observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        seen.append(observation)
+        if terminated or truncated:
+            break
+    return seen
+
+
+def seeds_of(dataset: minari.MinariDataset) -> list[int]:
+    return [extra["seed"] for extra in dataset.storage.get_episode_metadata(dataset.episode_indices)]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "settings"),
+    [
+        ("LatentCtx-PointMass-v0", {"noise_scale": 0.1}),
+        ("LatentCtx-Walker-v0", {"action_repeat": 2}),
+        ("LatentCtx-PickPlace-v0", {}),
+    ],
+)
+def test_what_was_seen_as_pixels_is_derived_from_what_was_kept(env_id: str, settings: dict[str, Any]) -> None:
+    shown = {"observation": "pixels", "image_size": 24, "render_profile": "turbo", "max_episode_steps": 4}
+    env = DemonstrationCollector(gym.make(env_id, **shown, **settings), ID)
+    seen = [np.stack(play(env, seed)) for seed in (3, 5)]
+    dataset = env.create_dataset(demonstrator="chance", author="me")
+    env.close()
+    frames = list(replay(dataset, View(image_size=24, render_profile="turbo"), [0, 1]))
+    assert all((a == b).all() for a, b in zip(seen, frames, strict=True))
+    assert seeds_of(dataset) == [3, 5]
+    assert dataset[0].truncations[-1] and not dataset[0].truncations[:-1].any()
+    spec = library.recover(dataset).spec
+    assert spec is not None and not set(spec.kwargs) & {"observation", "image_size", "render_profile"}
+    assert settings.items() <= spec.kwargs.items()
+    assert library.verify(ID) == info(ID)["content_hash"]
+
+
+def test_an_episode_is_kept_as_a_recipe_would_build_it(tiny: str) -> None:
+    env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", observation="pixels"), ID)
+    resets = [
+        {"seed": plan.seed, "options": {"context": plan.context.to_dict()}} for plan in RECIPES[tiny].plans()
+    ]
+    acting = gym.wrappers.TransformObservation(
+        env, lambda _: env.unwrapped.state_observation(), env.unwrapped.vector_spaces["state"]
+    )
+    for _ in rollout(acting, PointMassExpert(), resets):
+        pass
+    ours, built = env.create_dataset(), load(tiny)
+    for one, other in zip(ours, built, strict=True):
+        assert (one.observations == other.observations).all()
+        assert (one.actions == other.actions).all()
+        assert (one.rewards == other.rewards).all()
+        assert (one.infos["physics_state"] == other.infos["physics_state"]).all()
+        assert (one.infos["success"] == other.infos["success"]).all()
+    metadata = [list(d.storage.get_episode_metadata(range(4))) for d in (ours, built)]
+    contexts = [[json.loads(extra["context_json"]) for extra in part] for part in metadata]
+    assert contexts[0] == contexts[1]
+
+
+def test_features_can_be_acted_on_around_the_collector() -> None:
+    base = gym.make("LatentCtx-PointMass-v0", observation="pixels", image_size=47)
+    collector = DemonstrationCollector(base, ID)
+    seen = play(EncodeObservation(collector, "point-mass-id"), 0)
+    assert seen[0].shape == (64,)
+    dataset = collector.create_dataset()
+    assert dataset[0].observations.shape == (5, 4)
+
+
+def test_an_episode_that_is_left_ends_there_and_one_that_is_discarded_is_gone() -> None:
+    env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID)
+    play(env, 0, steps=2)
+    play(env, 1, steps=3)  # its reset ends the first
+    env.discard()
+    assert env.episodes == 1
+    env.reset(seed=2)  # an episode without a step is none
+    play(env, 3, steps=200)
+    assert env.episodes == 2
+    env.discard()  # the one that has just ended
+    play(env, 4, steps=5)
+    dataset = env.create_dataset()
+    assert seeds_of(dataset) == [0, 4]
+    assert [len(episode.actions) for episode in dataset] == [2, 5]
+    assert dataset[0].truncations.tolist() == [False, True]
+    assert not (library.root() / ".mine-demonstrations-v0.recording").exists()
+    play(env, 5)  # goes on, and is not recorded
+    assert len(load(ID)) == 2
+
+
+KILLED = f"""
+import os
+import gymnasium as gym
+import latentctx_envs
+from latentctx_datasets import DemonstrationCollector
+env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=3), {ID!r})
+for seed in range(env.episodes, 3):
+    env.reset(seed=seed)
+    for step in range(3):
+        if (seed, step) == (2, 1):
+            os._exit(9)
+        env.step(env.action_space.sample())
+"""
+
+
+def test_a_killed_session_loses_the_running_episode_alone() -> None:
+    assert subprocess.run([sys.executable, "-c", KILLED], timeout=120).returncode == 9
+    env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=3), ID)
+    assert env.episodes == 2
+    play(env, 7, steps=3)
+    dataset = env.create_dataset()
+    assert seeds_of(dataset) == [0, 1, 7]
+
+
+def test_a_closed_collector_is_gone_on_with_and_nobody_records_beside_it(refuses: Refuses) -> None:
+    first = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID)
+    play(first, 0)
+    with refuses("is being recorded already"):
+        DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID)
+    first.close()
+    with refuses("holds episodes of another world"):
+        DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", noise_scale=0.1), ID)
+    second = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", observation="position"), ID)
+    assert second.episodes == 1
+    second.create_dataset()
+    with refuses("was created or closed"):
+        second.create_dataset()
+    with refuses("is already in"):
+        DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID)
+
+
+def test_what_cannot_be_recorded_is_refused(refuses: Refuses) -> None:
+    with refuses("a dataset id looks like"):
+        DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), "../elsewhere-v0")
+    with refuses("shows no bare states"):
+        DemonstrationCollector(gym.make("LatentCtx-MetaWorldGoal-v0", task="reach-v3"), ID)
+    rescaled = RescaleAction(gym.make("LatentCtx-PointMass-v0"), np.float32(-2.0), np.float32(2.0))
+    with refuses("go around the DemonstrationCollector"):
+        DemonstrationCollector(rescaled, ID)
+    with refuses("no episode was recorded"):
+        DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID).create_dataset()
+
+
+def test_own_episodes_are_rendered_as_those_of_recipes_are(tmp_path: Path) -> None:
+    env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID)
+    for seed in range(2):
+        play(env, seed)
+    env.create_dataset()
+    store = open_store(ID, View(image_size=16, render_profile="turbo"), workers=1)
+    assert store.frames.shape == (10, 16, 16, 3)
+    assert store.contexts.shape == (2, 2)
+    assert store.render_profile == "turbo"
