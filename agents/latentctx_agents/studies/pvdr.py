@@ -140,10 +140,12 @@ def rows_of(
     model_hash: str,
 ) -> Iterator[Measurement]:
     """The measurements of a cell: each point of its curve, and the mean success over it (area under the curve)."""
+    trained = record["config"]
     common = {
         "task": task, "plans": METHODS[method].get("plans", config.online.plans), "episodes": config.online.episodes,
         "budget": config.online.decisions, "reads": config.online.reads, "near": config.online.near, "random_episodes": config.online.random_episodes,
-        "stride": int(record["config"]["stride"]),
+        "stride": int(trained["stride"]), "future": int(trained["model"]["future"]),
+        **({} if method == SCRATCH or trained["clips"] is None else {"clips": int(trained["clips"])}),
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
         "model_hash": "" if method == SCRATCH else model_hash[:16],
     }  # fmt: skip
