@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -212,20 +212,29 @@ def content_hash(dataset: minari.MinariDataset) -> str:
     digest = hashlib.sha256()
     metadata = dataset.storage.get_episode_metadata(dataset.episode_indices)
     for episode, extra in zip(dataset.iterate_episodes(), metadata, strict=True):
-        arrays = {
+        parts = {
             "observations": episode.observations,
             "actions": episode.actions,
             "rewards": np.asarray(episode.rewards, np.float32),
             "terminations": episode.terminations,
             "truncations": episode.truncations,
-            **{f"infos/{key}": value for key, value in (episode.infos or {}).items()},
+            "infos": episode.infos or {},
         }
-        for name, value in sorted(arrays.items()):
+        for name, value in sorted(_leaves(parts), key=lambda leaf: leaf[0]):
             array = np.ascontiguousarray(value)
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-            digest.update(array.tobytes())
+            digest.update(repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes())
         digest.update(f"{extra.get('seed')} {extra.get('context_json')} {extra.get('split')}".encode())
     return digest.hexdigest()
+
+
+def _leaves(parts: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:
+    """The arrays of nested mappings, each by its path."""
+    for key, value in parts.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{under}{key}/")
+        else:
+            yield f"{under}{key}", value
 
 
 def recorded_hash(dataset: minari.MinariDataset) -> str:

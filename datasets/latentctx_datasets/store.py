@@ -193,13 +193,19 @@ def open_pixels(dataset_id: str, view: View, *, workers: int | None = None) -> P
 
 
 def holds_frames(dataset: minari.MinariDataset) -> bool:
-    """Whether a dataset's observations are frames themselves, of which no others can be derived."""
-    space = dataset.observation_space
+    """Whether a dataset's observations are frames themselves, or hold them as "pixels"; no others can be derived."""
+    space = _frame_space(dataset)
     return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
 
 
+def _frame_space(dataset: minari.MinariDataset) -> spaces.Space[Any]:
+    """The space of the frames, if there are any."""
+    space = dataset.observation_space
+    return space["pixels"] if isinstance(space, spaces.Dict) and "pixels" in space.spaces else space
+
+
 def open_frames(dataset_id: str, image_size: int | None = None) -> PixelStore:
-    """The frames that a dataset stores as its observations, taken out of its file first if they are not there.
+    """The frames that a dataset stores, as its observations or as "pixels" in them, taken out of its file if need be.
 
     The store's `observations` have no columns: such a dataset knows no states.
 
@@ -212,7 +218,7 @@ def open_frames(dataset_id: str, image_size: int | None = None) -> PixelStore:
             actions are no vectors, or the store was changed since it was built.
     """
     dataset = library.load(dataset_id)
-    shape = dataset.observation_space.shape
+    shape = _frame_space(dataset).shape
     if not holds_frames(dataset) or shape is None or shape[0] != shape[1] or shape[2] != 3:
         raise DatasetError(
             f"{dataset_id} stores no square frames (height, width, 3), but {dataset.observation_space}."
@@ -231,7 +237,7 @@ def open_frames(dataset_id: str, image_size: int | None = None) -> PixelStore:
 def _build_frames(dataset_id: str, partial: Path) -> dict[str, Any]:
     _verify(dataset_id)
     dataset = library.load(dataset_id)
-    shape = (int(dataset.total_steps) + len(dataset), *(dataset.observation_space.shape or ()))
+    shape = (int(dataset.total_steps) + len(dataset), *(_frame_space(dataset).shape or ()))
     frames = np.load(
         mapped.allocate(partial, "frames", np.uint8, shape, KIND), mmap_mode="r+", allow_pickle=False
     )
@@ -338,6 +344,7 @@ def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray 
     for episode in dataset.iterate_episodes():
         seen = episode.observations
         if frames is not None:
+            seen = seen["pixels"] if isinstance(seen, dict) else seen
             frames[row : row + len(seen)] = seen
             row += len(seen)
             seen = np.zeros((len(seen), 0), np.float32)

@@ -74,6 +74,33 @@ def test_stored_frames_are_sampled_as_they_are() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+def test_frames_beside_other_observations_and_nested_infos_are_read_and_hashed() -> None:
+    def write_dict(touch: float) -> None:
+        episode = EpisodeBuffer(
+            id=0,
+            observations={"pixels": frames_of(0), "robot": {"joints": np.zeros((6, 3))}},
+            actions=np.zeros((5, 2)),  # type: ignore[arg-type]
+            rewards=[0.0] * 5,
+            terminations=[False] * 5,
+            truncations=[False] * 4 + [True],
+            infos={"hand": {"touch": np.full(6, touch)}},
+        )
+        joints = spaces.Dict({"joints": spaces.Box(-1.0, 1.0, (3,), np.float64)})
+        space = spaces.Dict({"pixels": spaces.Box(0, 255, (12, 12, 3), np.uint8), "robot": joints})
+        minari.create_dataset_from_buffers(
+            ID, [episode], observation_space=space, action_space=ACTIONS, algorithm_name="x", author={"x"},
+            author_email={"x"}, code_permalink="x",
+        )  # fmt: skip
+
+    write_dict(0.0)
+    first = identity.content_of(load(ID))
+    assert (open_pixels(ID, View(image_size=12)).frames == frames_of(0)).all()
+    minari.delete_dataset(ID)
+    write_dict(1.0)
+    assert identity.content_of(load(ID)) != first
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_content_is_computed_once_for_a_file_and_anew_when_it_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
