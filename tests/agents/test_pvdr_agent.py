@@ -12,11 +12,14 @@ from latentctx_agents.cli.main import main
 from latentctx_agents.pvdr.acting import act
 from latentctx_agents.pvdr.agent import AHEAD, SEARCHED, Followed, GoalPolicy, load_agent, save_agent
 from latentctx_agents.pvdr.folder import load_video_model
+from latentctx_agents.pvdr.imagining import Imagination
 from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.planning import Planner
 from latentctx_agents.pvdr.planning_env import PlanningVecEnv
+from latentctx_agents.pvdr.tokens import tokenize
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_env, make_envs
 from latentctx_agents.results import read_results
+from latentctx_envs.goal_images import image_distance
 
 
 @pytest.fixture(scope="module", params=[("actions", "way"), ("both", "plan"), ("tokens", "latent")])
@@ -121,8 +124,69 @@ def test_films_are_followed_by_plans_and_straight(trained):
     assert np.allclose(way, (goal - here).clamp(-1.0, 1.0).numpy(), atol=1e-5)
     several = {key: np.stack([seen[key]] * 2) for key in ("observation", "desired_goal")}
     with pytest.raises(ValueError, match="one environment"):
-        GoalPolicy(agent, film=lambda: seen["desired_goal"][None])(several, {})
+        GoalPolicy(agent, film=lambda _, goal: goal[None])(several, {})
     env.close()
+
+
+def test_films_are_imagined_window_after_window_and_end_with_the_goal(video_model):
+    model, _ = load_video_model(video_model)
+    sizes = model.config
+    frame, goal = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    imagination = Imagination(model, np.random.default_rng(0), films=3, windows=2)
+    films = imagination.imagined(frame)
+    assert films.shape == (3, 1 + 2 * sizes.future, 64, 64, 3)
+    assert (films[:, 0] == films[0, 0]).all()  # all begin with what is seen
+    alone = Imagination(model, np.random.default_rng(1), films=1, windows=2).imagined(frame)
+    assert np.array_equal(alone[0], films[0])  # the first draws nothing
+    tokens = torch.from_numpy(tokenize(model.tokenizer, frame[None]).astype(np.int64))
+    context = tokens.expand(1, sizes.context, -1)
+    with torch.no_grad():
+        first = model.dynamics.plans(context, model.dynamics.prior(context).mean)
+        seen = torch.cat([context, first], dim=1)[:, -sizes.context :]
+        second = model.dynamics.plans(seen, model.dynamics.prior(seen).mean)
+        pixels = model.tokenizer.pixels(torch.cat([first, second], dim=1)[0]).numpy()
+    assert np.array_equal(films[0, 1:], pixels)
+
+    again = Imagination(model, np.random.default_rng(0), films=3, windows=2)
+    film = again.film(frame, goal)
+    left = image_distance(films, np.broadcast_to(goal, films.shape))
+    best, end = np.unravel_index(left.argmin(), left.shape)
+    assert np.array_equal(film[:-1], films[best, : end + 1]) and np.array_equal(film[-1], goal)
+    with pytest.raises(ValueError, match="start at 1"):
+        Imagination(model, np.random.default_rng(0), films=0)
+
+
+def test_an_imagined_film_is_followed_to_the_picture(trained, video_model, tmp_path, capsys):
+    _, folder = trained
+    agent, _ = load_agent(folder)
+    model, _ = load_video_model(video_model)
+    imagination = Imagination(model, np.random.default_rng(0), films=2, windows=2)
+    asked, film = [], imagination.film
+    imagination.film = lambda *pictures: asked.append(pictures) or film(*pictures)
+    acted = act(agent, by="imagined", imagination=imagination, episodes=1)
+    env = make_env(SHORT)
+    seen, _ = env.reset(seed=0)
+    env.close()
+    ((frame, goal),) = asked  # once an episode
+    assert np.array_equal(frame, seen["observation"]) and np.array_equal(goal, seen["desired_goal"])
+    assert np.array_equal(frame, acted.film.frames[0])
+    for wrong in (
+        {"by": "imagined"},
+        {"imagination": imagination},
+        {"by": "imagined", "goal": "film", "imagination": imagination},
+    ):
+        with pytest.raises(ValueError, match="wants an imagination and a picture"):
+            act(agent, **wrong)
+    results = tmp_path / "results.csv"
+    words = ["--agent", str(folder), "--episodes", "1", "--results", str(results)]
+    main(["pvdr", "act", *words, "--by", "imagined", "--imagine", str(video_model), "--films", "2"])
+    main(["pvdr", "act", *words, "--by", "imagined", "--films", "1"])  # with the agent's own model
+    rows = read_results([results])
+    assert [row["setting"]["films"] for row in rows] == [2, 1]
+    assert all(row["setting"]["imagined_after"] for row in rows) and rows[0]["method"] == "imagined"
+    with pytest.raises(SystemExit):
+        main(["pvdr", "act", *words, "--imagine", str(video_model)])
+    assert "--imagine is of --by imagined" in capsys.readouterr().err
 
 
 def test_the_command_acts_and_draws(trained, tmp_path, capsys):

@@ -131,11 +131,14 @@ def distances(words: list[str]) -> None:
 
 def act(words: list[str]) -> None:
     """Act with an agent of the study."""
+    import numpy as np
     import torch
 
     from latentctx_agents.pvdr.acting import By, Shown, measured_as
     from latentctx_agents.pvdr.acting import act as play
     from latentctx_agents.pvdr.agent import load_agent
+    from latentctx_agents.pvdr.folder import load_video_model
+    from latentctx_agents.pvdr.imagining import Imagination
     from latentctx_agents.pvdr.pictures import draw_episode
     from latentctx_agents.pvdr.worlds import EVALUATION_SEED
     from latentctx_agents.results import add_results
@@ -147,8 +150,10 @@ def act(words: list[str]) -> None:
         agent: Path  # <run>/cells/<cell>/agent
         task: str | None = None  # by default that of its training; another of the same body
         goal: Shown = "picture"  # what is shown of a demonstration: its end, or its frames one after another
-        by: By = "plans"  # or straight along the learned distance
+        by: By = "plans"  # or straight along the learned distance, or straight along a film that is imagined up to the picture
         plans: int | None = None  # by default as many as in its training
+        imagine: Path | None = None  # the video model that imagines; by default the agent's own
+        films: int = 16  # that are imagined, to choose one of
         episodes: int = 20
         seed: int = EVALUATION_SEED  # of the first episode; each further one has the next
         picture: Path | None = None  # PNG of the first episode, its plans and its goal
@@ -158,10 +163,24 @@ def act(words: list[str]) -> None:
     torch.set_num_threads(1)
     agent, training = load_agent(arguments.agent)
     wanted = {"task": arguments.task, "goal": arguments.goal, "by": arguments.by, "plans": arguments.plans}
-    acted = play(agent, **wanted, episodes=arguments.episodes, seed=arguments.seed)
+    imagination, imagined = None, {}
+    if arguments.by == "imagined":
+        model, record = agent.model, training
+        if arguments.imagine is not None:
+            model, record = load_video_model(arguments.imagine)
+            stride = int(record["config"]["stride"])
+            if stride != agent.config.stride:
+                raise ValueError(
+                    f"the agent's frames are {agent.config.stride} apart, those imagined {stride}."
+                )
+        imagination = Imagination(model, np.random.default_rng(arguments.seed), films=arguments.films)
+        imagined = {"films": arguments.films, "imagined_after": str(record.get("dataset", ""))}
+    elif arguments.imagine is not None:
+        raise ValueError("--imagine is of --by imagined.")
+    acted = play(agent, **wanted, imagination=imagination, episodes=arguments.episodes, seed=arguments.seed)
     print(f"{acted.task}: success {acted.success:.2f} in {arguments.episodes} episodes")
     if arguments.results is not None:
-        setting = {**wanted, "episodes": arguments.episodes, "first_seed": arguments.seed}
+        setting = {**wanted, **imagined, "episodes": arguments.episodes, "first_seed": arguments.seed}
         add_results(arguments.results, [measured_as(acted, agent, training, arguments.agent, setting)])
     if arguments.picture is not None:
         draw_episode(acted.film, arguments.picture)

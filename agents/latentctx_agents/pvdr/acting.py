@@ -8,6 +8,7 @@ from gymnasium import spaces
 
 from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.pvdr.agent import GoalAgent, GoalPolicy
+from latentctx_agents.pvdr.imagining import Imagination
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.pictures import Film
 from latentctx_agents.pvdr.worlds import WORLD, make_env, world_of
@@ -16,7 +17,7 @@ from latentctx_envs.meta_world.goal_env import MetaWorldGoalEnv
 from latentctx_envs.rollout import rollout
 
 Shown = Literal["picture", "film"]  # what is shown of a demonstration
-By = Literal["plans", "straight"]
+By = Literal["plans", "straight", "imagined"]  # plan, go straight, or straight along an imagined film
 
 
 class Acted(NamedTuple):
@@ -34,6 +35,7 @@ def act(
     goal: Shown = "picture",
     by: By = "plans",
     plans: int | None = None,
+    imagination: Imagination | None = None,
     episodes: int = 20,
     seed: int = 0,
 ) -> Acted:
@@ -43,8 +45,9 @@ def act(
         agent: what acts.
         task: None for that of its training.
         goal: "picture", the end of a demonstration, or "film", its frames one after another, without its actions.
-        by: "plans", or "straight" along the learned distance.
+        by: "plans", "straight" along the learned distance, or straight along a film "imagined" up to the picture.
         plans: drawn for each decision; None for as many as in its training.
+        imagination: of such films; needed by them alone.
         episodes: how many.
         seed: of the first; each further one has the next.
 
@@ -57,6 +60,10 @@ def act(
         raise ValueError(
             f"goal is one of {get_args(Shown)}, by one of {get_args(By)}; got {goal!r} and {by!r}."
         )
+    if (by == "imagined") != (imagination is not None) or (by == "imagined" and goal == "film"):
+        raise ValueError(
+            "by='imagined' wants an imagination and a picture as the goal; nothing else wants one."
+        )
     config = agent.config
     task = task or config.task
     if goal == "film" and world_of(task) != WORLD:
@@ -68,16 +75,18 @@ def act(
         raise ValueError(
             f"{task} has actions {space}; the agent's lie between {config.low} and {config.high}."
         )
-    film = env.unwrapped.demonstration if isinstance(env.unwrapped, MetaWorldGoalEnv) else None
-    policy = GoalPolicy(
-        agent, seed, plans=plans, straight=by == "straight", film=film if goal == "film" else None
-    )
+    film = None if imagination is None else imagination.film
+    if goal == "film":
+        world = env.unwrapped
+        assert isinstance(world, MetaWorldGoalEnv)
+        film = lambda *_: world.demonstration()  # noqa: E731
+    policy = GoalPolicy(agent, seed, plans=plans, straight=by != "plans", film=film)
     success, shown = np.zeros(episodes, bool), []
     for number in range(episodes):
         for step in rollout(env, policy, [{"seed": seed + number}]):
             success[number] |= bool(step.next_info["success"])
             if number == 0:
-                aimed = policy.aimed()[0] if goal == "film" else step.observation["desired_goal"]
+                aimed = policy.aimed()[0] if film else step.observation["desired_goal"]
                 shown.append((step.observation["observation"], policy.planned()[0], aimed))
     env.close()
     frames, planned, goals = (np.stack(part) for part in zip(*shown, strict=True))

@@ -95,8 +95,10 @@ class GoalPolicy:
         seed: of the latents that are drawn, over all episodes.
         plans: drawn for each decision; None for as many as in training.
         straight: go straight along the learned distance instead of planning; the video model is looked through only.
-        film: called at the beginning of an episode, the frames uint8 (t, 64, 64, 3) of a demonstration without actions, one
-            a decision. The goal is then the frame that lies `AHEAD` of the one where the body is, of one environment.
+        film: called at the beginning of an episode with its frame and its goal, uint8 (64, 64, 3) each; the frames
+            uint8 (t, 64, 64, 3) of a demonstration without actions, one a decision, or imagined ones
+            (`Imagination.film`). The goal is then the frame that lies `AHEAD` of the one where the body is, of one
+            environment.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class GoalPolicy:
         *,
         plans: int | None = None,
         straight: bool = False,
-        film: Callable[[], np.ndarray] | None = None,
+        film: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ) -> None:
         if plans is not None and plans < 1:
             raise ValueError(f"plans start at 1; got {plans}.")
@@ -150,7 +152,7 @@ class GoalPolicy:
         if self._film is not None:
             if len(frames) > 1:
                 raise ValueError(f"a film is followed in one environment; got {len(frames)}.")
-            self._followed = Followed(self._agent.metric, seen.tokens(self._film()))
+            self._followed = Followed(self._agent.metric, seen.tokens(self._film(frames[0], goals[0])))
         return seen
 
     def aimed(self) -> np.ndarray:
