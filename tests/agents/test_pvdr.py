@@ -12,7 +12,7 @@ from latentctx_agents.cli.main import main
 from latentctx_agents.optim import in_precision
 from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
-from latentctx_agents.pvdr.folder import VideoModel, load_video_model
+from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
 from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.pretrain import pretrain
@@ -212,7 +212,8 @@ def test_the_command_judges_a_model_and_draws_samples(video_model, capsys, tmp_p
     said = capsys.readouterr().out
     assert {row["metric"] for row in read_results([results])} >= {"error_best", "r2_both", "r2_place"}
     assert "error_best" in said and "r2_both" in said
-    own = load_video_model(video_model)[1]["dataset"]
+    own = videos_of(load_video_model(video_model)[1])
+    assert "/" not in own  # results hold no paths
     few += ["--picture", str(tmp_path / "half.png")]
     half = build_push(tmp_path / "half", clips=4, seed=3, workers=1).folder
     main(

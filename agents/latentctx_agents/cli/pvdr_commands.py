@@ -137,7 +137,7 @@ def act(words: list[str]) -> None:
     from latentctx_agents.pvdr.acting import By, Shown, measured_as
     from latentctx_agents.pvdr.acting import act as play
     from latentctx_agents.pvdr.agent import load_agent
-    from latentctx_agents.pvdr.folder import load_video_model
+    from latentctx_agents.pvdr.folder import load_video_model, videos_of
     from latentctx_agents.pvdr.imagining import Imagination
     from latentctx_agents.pvdr.pictures import draw_episode
     from latentctx_agents.pvdr.worlds import EVALUATION_SEED
@@ -174,7 +174,7 @@ def act(words: list[str]) -> None:
                     f"the agent's frames are {agent.config.stride} apart, those imagined {stride}."
                 )
         imagination = Imagination(model, np.random.default_rng(arguments.seed), films=arguments.films)
-        imagined = {"films": arguments.films, "imagined_after": str(record.get("dataset", ""))}
+        imagined = {"films": arguments.films, "imagined_after": videos_of(record)}
     elif arguments.imagine is not None:
         raise ValueError("--imagine is of --by imagined.")
     acted = play(agent, **wanted, imagination=imagination, episodes=arguments.episodes, seed=arguments.seed)

@@ -8,6 +8,7 @@ from gymnasium import spaces
 
 from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.pvdr.agent import GoalAgent, GoalPolicy
+from latentctx_agents.pvdr.folder import videos_of
 from latentctx_agents.pvdr.imagining import Imagination
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.pictures import Film
@@ -86,7 +87,7 @@ def act(
         for step in rollout(env, policy, [{"seed": seed + number}]):
             success[number] |= bool(step.next_info["success"])
             if number == 0:
-                aimed = policy.aimed()[0] if film else step.observation["desired_goal"]
+                aimed = policy.aimed()[0] if goal == "film" else step.observation["desired_goal"]
                 shown.append((step.observation["observation"], policy.planned()[0], aimed))
     env.close()
     frames, planned, goals = (np.stack(part) for part in zip(*shown, strict=True))
@@ -109,7 +110,7 @@ def measured_as(
     return Measurement(
         study="pvdr-act",
         world=world_of(acted.task),
-        dataset=str(training.get("dataset", "")),
+        dataset=videos_of(training),
         method=setting["by"],
         setting={**setting, **known},
         seed=online["seed"],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ def as_encoder(model: VideoModel) -> DynamicsEncoder:
     encoder.frames.load_state_dict(model.tokenizer.encoder.state_dict())
     encoder.context.load_state_dict(model.dynamics.prior.features.state_dict())
     return encoder.eval()
+
+
+def videos_of(training: Mapping[str, Any]) -> str:
+    """What rows of results call the videos of a model's or an agent's training: a set's name, or its folder's."""
+    return Path(str(training.get("dataset", ""))).name
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.probe import unexplained
-from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.folder import VideoModel, videos_of
 from latentctx_agents.pvdr.model import split
 from latentctx_agents.pvdr.tokens import TokenStore, content_hash
 from latentctx_agents.results import Measurement
@@ -95,7 +95,7 @@ def rows_of(
     }  # fmt: skip
     for metric, value in found.items():
         yield Measurement(
-            study="pvdr", world="", dataset=record["dataset"], method="video-model", setting=setting,
+            study="pvdr", world="", dataset=videos_of(record), method="video-model", setting=setting,
             seed=record["seed"], metric=metric, value=value,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
 from latentctx_agents.pvdr.distance import TokenDistance, colours_of, distance_of
-from latentctx_agents.pvdr.folder import VideoModel
+from latentctx_agents.pvdr.folder import VideoModel, videos_of
 from latentctx_agents.pvdr.model import split
 from latentctx_agents.pvdr.online import ENCODED, adapt_tokenizer
 from latentctx_agents.pvdr.online_config import OnlineConfig
@@ -163,7 +163,7 @@ def rows_of(
     }
     facts = {
         "world": world_of(config.task),
-        "dataset": str(record["dataset"]),
+        "dataset": videos_of(record),
         "setting": setting,
         "seed": config.seed,
     }

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.pvdr.acting import act
 from latentctx_agents.pvdr.agent import save_agent
-from latentctx_agents.pvdr.folder import VideoModel, load_video_model
+from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
 from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.online_config import OnlineConfig
@@ -149,7 +149,7 @@ def rows_of(
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
         "model_hash": "" if method == SCRATCH else model_hash[:16],
     }  # fmt: skip
-    dataset = "" if method == SCRATCH else str(record["dataset"])
+    dataset = "" if method == SCRATCH else videos_of(record)
     facts = {"study": "pvdr", "world": world_of(task), "dataset": dataset, "method": method, "seed": seed}
     for point in curve:
         setting = {**common, "decisions": int(point["decisions"])}
