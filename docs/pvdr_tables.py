@@ -34,6 +34,14 @@ TOLD = {
     "foretold": "ways to the frames that a z of the posterior foretells",
     "latent": "the context's features and that z",
 }
+KINDS = {"demos": "demonstrations", "play": "play"}
+HORIZON = 4  # of the models whose rows do not name it
+VIDEOS = {
+    "arm": "both, 3,853 clips",
+    "demos": "demonstrations, 1,453",
+    "play": "play, 2,400",
+    "play, 240 clips": "play, 240",
+}
 DISTANCES = {
     "image": "mean colours of the frames (`image_distance`)",
     "tokens": "colours and codebook vectors of tokens",
@@ -151,6 +159,67 @@ def plans_table() -> str:
     return table(["plans a decision", *map(str, counts)], [line], f"{facts}; {origin(rows)}")
 
 
+def imagined_table() -> str:
+    """What is reached towards one picture: straight, and along films that a model of demonstrations imagines."""
+    rows = sorted(read_results([RESULTS / "imagined.csv"]), key=lambda row: row["seed"])
+    arms = groups_of(rows, "method", "imagined_after", "films")
+    order = sorted(
+        arms, key=lambda arm: (arm[0] == "imagined", arm[1] != "demos", arm[2] or 0), reverse=False
+    )
+    head = ["task"]
+    for method, after, films in order:
+        how = "the most likely film" if films == 1 else f"one of {films} films"
+        head.append("straight" if method == "straight" else f"{how}, after videos of {KINDS[after]}")
+    lines = []
+    for task in dict.fromkeys(row["setting"]["task"] for row in rows):
+        found = [values_of(arms[arm], task=task) for arm in order]
+        lines.append([task, *(_listed(values) for values in found)])
+    first = rows[0]["setting"]
+    facts = (
+        f"{first['episodes']} episodes, a number for each agent; agents of {first['trained_in']} after "
+        f"{100 * first['random_episodes']:,} random decisions there"
+    )
+    return table(head, lines, f"{facts}; {origin(rows)}")
+
+
+def models_table(axis: str) -> str:
+    """Success after the random decisions by what the video model is: its horizon ("future"), or its "videos".
+
+    Args:
+        axis: which of the two; the others' rows differ in the other one.
+    """
+    usual = matching(read_results([RESULTS / "ways.csv"]), method="pvdr", task="reach-v3", decisions=0)
+    rows = [*usual, *matching(read_results([RESULTS / "models.csv"]), decisions=0)]
+    rows.sort(key=lambda row: row["seed"])
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        future, clips = row["setting"].get("future", HORIZON), row["setting"].get("clips")
+        if axis == "future" and row["dataset"] == "arm":
+            groups.setdefault(str(future), []).append(row)
+        elif axis == "videos" and future == HORIZON:
+            name = row["dataset"] if clips is None else f"{row['dataset']}, {clips} clips"
+            groups.setdefault(VIDEOS.get(name, name), []).append(row)
+    names = sorted(groups, key=int) if axis == "future" else list(groups)
+    shown = [row for name in names for row in groups[name]]
+    lines = [
+        [
+            label,
+            *(
+                _listed([factor * value for value in values_of(groups[name], metric=metric)], digits)
+                for name in names
+            ),
+        ]
+        for label, metric, factor, digits in (
+            ("success", "success", 1, 2),
+            ("goal at the end [mm]", "goal_distance", 1000, 0),
+        )
+    ]
+    first = shown[0]["setting"]
+    facts = f"reach-v3, {first['episodes']} episodes, each seed's; {100 * first['random_episodes']:,} random decisions, none after"
+    head = "frames foretold" if axis == "future" else "videos"
+    return table([head, *names], lines, f"{facts}; {origin(shown)}")
+
+
 def distances_table() -> str:
     """How well each distance ranks the frames of random episodes by how far the goal really is."""
     rows = read_results([RESULTS / "distances.csv"])
@@ -187,5 +256,5 @@ def alignment_table() -> str:
     return table(["the action, from", "R2"], lines, f"{facts}; {origin(rows)}")
 
 
-def _listed(values: list[float]) -> str:
-    return ", ".join(f"{value:.2f}" for value in values)
+def _listed(values: list[float], digits: int = 2) -> str:
+    return ", ".join(f"{value:.{digits}f}" for value in values)

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 import gymnasium as gym
 import minari
 import numpy as np
+from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from latentctx_datasets import library
@@ -195,7 +196,11 @@ class _Episode:
         self, action: Any, reward: float, terminated: bool, truncated: bool, info: dict[str, Any]
     ) -> None:
         """A step: what was done and what came of it."""
-        self.actions.append(np.array(action, self._world.action_space.dtype))
+        space = self._world.action_space
+        assert isinstance(space, spaces.Box)
+        self.actions.append(
+            np.clip(np.asarray(action, space.dtype), space.low, space.high)
+        )  # as the world does
         self._outcomes.append((reward, terminated, truncated))
         self._see(info)
 

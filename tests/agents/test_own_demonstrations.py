@@ -109,7 +109,7 @@ def test_an_encoder_and_a_policy_are_trained_on_own_demonstrations(recorded, tin
     )
     assert FinetunedPolicy.load(tmp_path / "seen").card.view.render_profile == "turbo"
     main(["data", "list"])
-    assert "yours" in capsys.readouterr().out
+    assert OWN in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -94,6 +94,13 @@ def test_an_episode_is_kept_as_a_recipe_would_build_it(tiny: str) -> None:
     assert contexts[0] == contexts[1]
 
 
+def test_actions_beyond_the_bounds_are_kept_as_they_are_done() -> None:
+    env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", disable_env_checker=True), ID)
+    env.reset(seed=0)
+    env.step(np.array([5.0, -0.5], np.float32))
+    assert env.create_dataset()[0].actions.tolist() == [[1.0, -0.5]]
+
+
 def test_features_can_be_acted_on_around_the_collector() -> None:
     base = gym.make("LatentCtx-PointMass-v0", observation="pixels", image_size=47)
     collector = DemonstrationCollector(base, ID)

@@ -25,7 +25,7 @@ class Build:
 
 @dataclass(frozen=True, kw_only=True)
 class List:
-    """List the recipes and which of them are built."""
+    """List the recipes, which of them are built, and the other datasets in Minari's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _build(arguments: Build) -> None:
 
 def _list(arguments: List) -> None:
     rows = [(recipe.id, _state(recipe), recipe.description) for recipe in RECIPES.values()]
-    rows += [(name, "yours", description) for name, description in library.others().items()]
+    rows += [(name, "other", description) for name, description in library.others().items()]
     print_table(("id", "state", "description"), rows)
     print(f"Minari's folder: {library.root()}")
 
