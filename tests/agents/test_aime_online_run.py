@@ -19,12 +19,12 @@ from latentctx_agents.aime_online import train as module
 from latentctx_agents.aime_online.agent import Own, own_batch
 from latentctx_agents.aime_online.config import PAPER, QUICK
 from latentctx_agents.aime_online.train import fine_tune, open_all
-from latentctx_agents.cli import world_model_commands
 from latentctx_agents.cli.main import main
 from latentctx_agents.dreamer.buffer import EpisodeBuffer, Episodes
 from latentctx_agents.results import read_results
 from latentctx_agents.runs import read_metrics
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
+from latentctx_datasets import collect
 from latentctx_envs.encoders import load_encoder
 
 
@@ -131,7 +131,7 @@ def test_the_command_writes_metrics_and_results_before_and_after(
 ):
     for store in stores.values():
         store.rewards[:] = 0.5
-    monkeypatch.setattr(world_model_commands, "prepare", lambda dataset: None)
+    monkeypatch.setattr(collect, "ensure", lambda dataset: None)
     save_world_model(a_model(), tmp_path / "again" / "model", {})
     policy = TanhPolicy(NET.features, 6, (8, 8))
     (tmp_path / "policy").mkdir()
