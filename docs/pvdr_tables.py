@@ -40,7 +40,6 @@ VIDEOS = {
     "arm": "both, 3,853 clips",
     "demos": "demonstrations, 1,453",
     "play": "play, 2,400",
-    "play, 240 clips": "play, 240",
 }
 DISTANCES = {
     "image": "mean colours of the frames (`image_distance`)",
@@ -163,9 +162,7 @@ def imagined_table() -> str:
     """What is reached towards one picture: straight, and along films that a model of demonstrations imagines."""
     rows = sorted(read_results([RESULTS / "imagined.csv"]), key=lambda row: row["seed"])
     arms = groups_of(rows, "method", "imagined_after", "films")
-    order = sorted(
-        arms, key=lambda arm: (arm[0] == "imagined", arm[1] != "demos", arm[2] or 0), reverse=False
-    )
+    order = sorted(arms, key=lambda arm: (arm[0] == "imagined", arm[1] != "demos", arm[2] or 0))
     head = ["task"]
     for method, after, films in order:
         how = "the most likely film" if films == 1 else f"one of {films} films"
@@ -193,12 +190,11 @@ def models_table(axis: str) -> str:
     rows.sort(key=lambda row: row["seed"])
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        future, clips = row["setting"].get("future", HORIZON), row["setting"].get("clips")
+        future = row["setting"].get("future", HORIZON)
         if axis == "future" and row["dataset"] == "arm":
             groups.setdefault(str(future), []).append(row)
         elif axis == "videos" and future == HORIZON:
-            name = row["dataset"] if clips is None else f"{row['dataset']}, {clips} clips"
-            groups.setdefault(VIDEOS.get(name, name), []).append(row)
+            groups.setdefault(VIDEOS[row["dataset"]], []).append(row)
     names = sorted(groups, key=int) if axis == "future" else list(groups)
     shown = [row for name in names for row in groups[name]]
     lines = [

@@ -14,6 +14,11 @@ ObservationKind = Literal["state", "position", "pixels"]
 ContextMode = Literal["hidden", "observed"]
 KINDS: tuple[str, ...] = get_args(ObservationKind)
 CONTEXT_MODES: tuple[str, ...] = get_args(ContextMode)
+SIGHT = (
+    "observation", "context", "image_size", "camera", "render_profile", "context_visible", "goal_visible", "render_mode",
+    "render_context",
+)  # fmt: skip
+"""Keyword arguments of worlds that decide what is shown, not what happens."""
 
 
 @dataclass(frozen=True, kw_only=True)

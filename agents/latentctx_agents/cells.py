@@ -80,10 +80,8 @@ def task_of(dataset_id: str, goal: int) -> FinetuneTask:
     Raises:
         ValueError: there is no such goal, or its episodes have neither in common.
     """
-    goals = finetune.goals_of(dataset_id)
-    if not 0 <= goal < len(goals):
-        raise ValueError(f"{dataset_id} has goals 0 to {len(goals) - 1}; got {goal}.")
-    extras = library.load(dataset_id).storage.get_episode_metadata(goals[goal])
+    episodes = finetune.episodes_of(dataset_id, goal)
+    extras = library.load(dataset_id).storage.get_episode_metadata(episodes)
     contexts = [json.loads(extra["context_json"]) for extra in extras]
     if all(context == contexts[0] for context in contexts):
         return FinetuneTask(*library.played_in(dataset_id), contexts[0])

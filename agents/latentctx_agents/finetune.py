@@ -87,6 +87,18 @@ def goals_of(dataset_id: str) -> list[list[int]]:
     return list(found.values())
 
 
+def episodes_of(dataset_id: str, goal: int) -> list[int]:
+    """Indices of the episodes of one goal (`goals_of`).
+
+    Raises:
+        ValueError: there is no such goal.
+    """
+    goals = goals_of(dataset_id)
+    if not 0 <= goal < len(goals):
+        raise ValueError(f"{dataset_id} has goals 0 to {len(goals) - 1}; got {goal}.")
+    return goals[goal]
+
+
 def choose_episodes(
     dataset_id: str, goal: int, demos: int, seed: int, held_out: int = 0
 ) -> tuple[list[int], list[int]]:
@@ -102,10 +114,7 @@ def choose_episodes(
     Raises:
         ValueError: the goal does not exist or has fewer demonstrations.
     """
-    goals = goals_of(dataset_id)
-    if not 0 <= goal < len(goals):
-        raise ValueError(f"{dataset_id} has goals 0 to {len(goals) - 1}; got {goal}.")
-    episodes = np.array(goals[goal])
+    episodes = np.array(episodes_of(dataset_id, goal))
     if demos > len(episodes):
         raise ValueError(
             f"{dataset_id} has {len(episodes)} demonstrations of goal {goal}; asked for {demos}."

@@ -27,20 +27,9 @@ from latentctx_datasets.replay import latent_env
 from latentctx_datasets.writing import Record, record, write
 from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.replacing import replacing
+from latentctx_envs.settings import SIGHT
 
 WORLD = "world.json"
-SIGHT = (
-    "observation",
-    "context",
-    "image_size",
-    "camera",
-    "render_profile",
-    "context_visible",
-    "goal_visible",
-    "render_mode",
-    "render_context",
-)
-"""Keyword arguments that decide what is shown: a dataset holds states, from which any of that is derived."""
 
 
 class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
@@ -62,7 +51,7 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
 
     Raises:
         DatasetError: the id is none, there is such a dataset, the environment is of another project, actions are changed
-            inside, another process records under this id, or what was recorded before is of another world.
+            inside, another process records under this id, or what was recorded before is of another world or dataset.
     """
 
     def __init__(self, env: gym.Env[Any, Any], dataset_id: str) -> None:
@@ -76,11 +65,11 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self.dataset_id = dataset_id
         self._folder = library.root() / f".{dataset_id.replace('/', '-')}.recording"
-        self._spec = _of_states(self._world)
+        self._spec = _of_states(env.spec, self._world)
         self._running: _Episode | None = None
         self._release = weakref.finalize(self, _held(self._folder).close)  # at the latest with this object
         try:
-            _same_world(self._folder, self._spec.to_json())
+            _same_recording(self._folder, json.dumps([dataset_id, self._spec.to_json()]))
         except DatasetError:
             self._release()
             raise
@@ -243,31 +232,34 @@ def _held(folder: Path) -> TextIO:
     return lock
 
 
-def _of_states(world: LatentContextEnv) -> EnvSpec:
-    """The world that is recorded, as it shows states.
+def _of_states(made: EnvSpec | None, world: LatentContextEnv) -> EnvSpec:
+    """The world that is recorded, as it shows states: its own arguments and time limit, and no wrappers.
 
     Raises:
         DatasetError: it cannot be named, or shows no bare states.
     """
-    spec = copy.deepcopy(world.spec)
+    spec = copy.deepcopy(made)
     if spec is None:
         raise DatasetError(
             "the environment was not made by gymnasium.make: its dataset could not name its world."
         )
     spec.kwargs = {key: value for key, value in spec.kwargs.items() if key not in SIGHT}
+    spec.additional_wrappers = ()
     with gym.make(spec) as plain:
         if plain.observation_space != world.vector_spaces["state"]:
             raise DatasetError(f"{spec.id} shows no bare states, but {plain.observation_space}.")
     return spec
 
 
-def _same_world(folder: Path, world: str) -> None:
-    """Write down what is recorded, or compare it with what was.
+def _same_recording(folder: Path, what: str) -> None:
+    """Write down what is recorded, or compare it with what was: ids that differ by a slash share a folder.
 
     Raises:
-        DatasetError: earlier episodes are of another world.
+        DatasetError: earlier episodes are of another world or dataset.
     """
     file = folder / WORLD
-    if file.exists() and file.read_text() != world and any(folder.glob("episode-*.npz")):
-        raise DatasetError(f"{folder} holds episodes of another world: move it away or choose another id.")
-    file.write_text(world)
+    if file.exists() and file.read_text() != what and any(folder.glob("episode-*.npz")):
+        raise DatasetError(
+            f"{folder} holds episodes of another world or dataset: move it away or choose another id."
+        )
+    file.write_text(what)

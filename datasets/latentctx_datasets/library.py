@@ -21,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.registration import ids
+from latentctx_envs.settings import SIGHT
 
 ID_PATTERN = re.compile(r"[\w-]+(/[\w-]+)*-v\d+", re.ASCII)
 SHIPPED_ROOT = Path(__file__).parent / "shipped"
@@ -318,7 +319,7 @@ def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: 
 
 
 class PlayedIn(NamedTuple):
-    """The world of a dataset."""
+    """The world of a dataset, without what decides only what is shown."""
 
     env_id: str
     env_kwargs: dict[str, Any]
@@ -337,7 +338,10 @@ def played_in(dataset_id: str) -> PlayedIn:
         spec = env.spec
     if spec is None:
         raise DatasetError(f"{dataset_id} does not name its environment.")
-    return PlayedIn(spec.id, dict(spec.kwargs))
+    kwargs = {name: value for name, value in spec.kwargs.items() if name not in SIGHT}
+    if spec.max_episode_steps != gym.spec(spec.id).max_episode_steps:
+        kwargs["max_episode_steps"] = spec.max_episode_steps
+    return PlayedIn(spec.id, kwargs)
 
 
 def info(dataset_id: str) -> dict[str, Any]:

@@ -31,7 +31,9 @@ def own_folders(tmp_path, monkeypatch):
 @pytest.fixture
 def recorded() -> str:
     """Two goals by turns, three episodes of each, by a controller that knows them."""
-    with DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", noise_scale=0.05), OWN) as env:
+    with DemonstrationCollector(
+        gym.make("LatentCtx-PointMass-v0", noise_scale=0.05, max_episode_steps=90), OWN
+    ) as env:
         for seed in range(6):
             goal = GOALS[seed % 2]
             state, _ = env.reset(seed=seed, options={"context": {"goal": goal}})
@@ -91,7 +93,7 @@ def test_episodes_of_one_context_are_one_goal_wherever_they_lie(recorded, refuse
         choose_episodes(recorded, 1, 4, seed=0)
     task = cells.task_of(recorded, 1)
     assert (task.env_id, task.context) == ("LatentCtx-PointMass-v0", {"goal": list(GOALS[1])})
-    assert task.env_kwargs["noise_scale"] == 0.05
+    assert task.env_kwargs == {"noise_scale": 0.05, "max_episode_steps": 90}
     with refuses("has goals 0 to 1; got 2"):
         cells.task_of(recorded, 2)
 

@@ -68,7 +68,7 @@ def test_what_was_seen_as_pixels_is_derived_from_what_was_kept(env_id: str, sett
     assert dataset[0].truncations[-1] and not dataset[0].truncations[:-1].any()
     spec = library.recover(dataset).spec
     assert spec is not None and not set(spec.kwargs) & {"observation", "image_size", "render_profile"}
-    assert settings.items() <= spec.kwargs.items()
+    assert settings.items() <= spec.kwargs.items() and spec.max_episode_steps == 4
     assert library.verify(ID) == info(ID)["content_hash"]
 
 
@@ -160,8 +160,10 @@ def test_a_closed_collector_is_gone_on_with_and_nobody_records_beside_it(refuses
     with refuses("is being recorded already"):
         DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID)
     first.close()
-    with refuses("holds episodes of another world"):
+    with refuses("holds episodes of another world or dataset"):
         DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", noise_scale=0.1), ID)
+    with refuses("holds episodes of another world or dataset"):  # its folder has the same name
+        DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID.replace("/", "-"))
     second = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", observation="position"), ID)
     assert second.episodes == 1
     second.create_dataset()

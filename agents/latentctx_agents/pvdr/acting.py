@@ -1,5 +1,6 @@
 """Acting with a finished agent, in the world of its training or with another task of the same body."""
 
+import functools
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -80,7 +81,7 @@ def act(
     if goal == "film":
         world = env.unwrapped
         assert isinstance(world, MetaWorldGoalEnv)
-        film = lambda *_: world.demonstration()  # noqa: E731
+        film = functools.partial(_demonstration, world)
     policy = GoalPolicy(agent, seed, plans=plans, straight=by != "plans", film=film)
     success, shown = np.zeros(episodes, bool), []
     for number in range(episodes):
@@ -92,6 +93,11 @@ def act(
     env.close()
     frames, planned, goals = (np.stack(part) for part in zip(*shown, strict=True))
     return Acted(task, float(success.mean()), Film(frames, planned, goals))
+
+
+def _demonstration(world: MetaWorldGoalEnv, frame: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """The film of the running episode's goal, as `GoalPolicy` asks for it."""
+    return world.demonstration()
 
 
 def measured_as(

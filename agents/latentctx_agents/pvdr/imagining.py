@@ -37,7 +37,6 @@ class Imagination:
         self.films, self.windows = films, windows
         self._model, self._prior, self._rng = model.eval(), model.dynamics.prior, rng
 
-    @torch.inference_mode()
     def film(self, frame: np.ndarray, goal: np.ndarray) -> np.ndarray:
         """Frames uint8 (t, 64, 64, 3), the imagined ones from `frame` on and `goal` as the last.
 
