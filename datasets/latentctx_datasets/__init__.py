@@ -4,6 +4,7 @@ from latentctx_datasets.collector import DemonstrationCollector
 from latentctx_datasets.features import FeatureStore, open_features
 from latentctx_datasets.library import DatasetError, info, load, recover, verify
 from latentctx_datasets.recipes import RECIPES, Recipe
+from latentctx_datasets.recording import finish_recording
 from latentctx_datasets.replay import View, replay
 from latentctx_datasets.sampling import Transitions, TransitionSampler
 from latentctx_datasets.sequences import Sequences, SequenceSampler
@@ -33,6 +34,7 @@ __all__ = [
     "Transitions",
     "Videos",
     "View",
+    "finish_recording",
     "holds_frames",
     "info",
     "load",

@@ -1,19 +1,7 @@
-"""DemonstrationCollector: what anybody does in a world, kept as a dataset of this project.
-
-Each episode is written down when it ends, so that a killed session loses the running one alone:
-
-    <Minari's folder>/.<dataset id>.recording/   world.json, episode-000000.npz, episode-000001.npz, ...
-    <Minari's folder>/.<dataset id>.recording.lock   held by the process that records
-"""
+"""DemonstrationCollector: what anybody does in a world, kept as a dataset of this project."""
 
 import copy
-import fcntl
-import json
-import shutil
-import weakref
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import gymnasium as gym
 import minari
@@ -21,15 +9,11 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
-from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
+from latentctx_datasets.recording import Recording
 from latentctx_datasets.replay import latent_env
-from latentctx_datasets.writing import Record, record, write
 from latentctx_envs.env import LatentContextEnv
-from latentctx_envs.replacing import replacing
 from latentctx_envs.settings import SIGHT
-
-WORLD = "world.json"
 
 
 class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
@@ -48,15 +32,20 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
     Args:
         env: one environment of this project. Wrappers that change actions go around the collector, others may go inside.
         dataset_id: of the dataset that is made, such as "mine/point-mass-v0".
+        shared: several collectors record one dataset, those of a vector of environments, in one process or many. Each says
+            so, and when all are closed `finish_recording` makes it.
 
     Raises:
         DatasetError: the id is none, there is such a dataset, the environment is of another project, actions are changed
-            inside, another process records under this id, or what was recorded before is of another world or dataset.
+            inside, somebody else records under this id, or what was recorded before is of another world or dataset.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], dataset_id: str) -> None:
-        library.check_id(dataset_id)
-        library.refuse_local(dataset_id)
+    def __init__(self, env: gym.Env[Any, Any], dataset_id: str, *, shared: bool = False) -> None:
+        if isinstance(env, gym.vector.VectorEnv):
+            raise DatasetError(
+                "DemonstrationCollector takes one environment; of a vector record each: gym.vector.SyncVectorEnv([lambda: "
+                "DemonstrationCollector(gym.make(...), dataset_id, shared=True), ...])."
+            )
         self._world = latent_env(env)
         if env.action_space != env.unwrapped.action_space:
             raise DatasetError(
@@ -64,20 +53,14 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
             )
         super().__init__(env)
         self.dataset_id = dataset_id
-        self._folder = library.root() / f".{dataset_id.replace('/', '-')}.recording"
-        self._spec = _of_states(env.spec, self._world)
+        self._recording = Recording(dataset_id, _of_states(env.spec, self._world), shared=shared)
         self._running: _Episode | None = None
-        self._release = weakref.finalize(self, _held(self._folder).close)  # at the latest with this object
-        try:
-            _same_recording(self._folder, json.dumps([dataset_id, self._spec.to_json()]))
-        except DatasetError:
-            self._release()
-            raise
+        self._ended = [] if shared else self._recording.files()
 
     @property
     def episodes(self) -> int:
-        """How many ended episodes are kept, those of earlier processes included."""
-        return len(self._files())
+        """How many ended episodes are kept, those of earlier processes and of other collectors included."""
+        return len(self._recording.files())
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -85,7 +68,7 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
         """Begin an episode; a running one ends, cut off at its last step."""
         self._end()
         observation, info = self.env.reset(seed=seed, options=options)
-        if self._release.alive:
+        if self._recording.is_open:
             self._running = _Episode(self._world, seed, info)
         return observation, info
 
@@ -99,11 +82,11 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, info
 
     def discard(self) -> None:
-        """Forget the running episode, or the last one if none is running."""
+        """Forget the running episode, or the last one if none is running; of a shared recording this collector's own."""
         if self._running is not None:
             self._running = None
-        elif files := self._files():
-            files[-1].unlink()
+        elif self._ended:
+            self._ended.pop().unlink()
 
     def create_dataset(
         self,
@@ -122,48 +105,22 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
             max_return: the reference score of 1; None for the mean return of these episodes.
 
         Raises:
-            DatasetError: no episode was recorded, or the dataset was created before.
+            DatasetError: no episode was recorded, the dataset was created before, or others still record.
         """
         self._end()
-        if not self._release.alive:
-            raise DatasetError(f"{self.dataset_id} was created or closed: a new collector records anew.")
-        if not self.episodes:
-            raise DatasetError(f"no episode was recorded for {self.dataset_id}.")
-        with gym.make(self._spec) as env:
-            write(
-                self.dataset_id,
-                self._records(demonstrator),
-                env=env,
-                command="DemonstrationCollector",
-                metadata={"algorithm_name": demonstrator, "description": description},
-                max_return=max_return,
-                author=author,
-            )
-        shutil.rmtree(self._folder)
-        self._release()
-        return library.load(self.dataset_id)
+        facts = {"demonstrator": demonstrator, "description": description, "author": author}
+        return self._recording.create_dataset(**facts, max_return=max_return)
 
     def close(self) -> None:
         """Keep the running episode and close the environment; a new collector of this id goes on."""
         self._end()
-        self._release()
+        self._recording.close()
         super().close()
 
     def _end(self) -> None:
         if self._running is not None and self._running.actions:
-            with replacing(self._folder / f"episode-{self.episodes:06d}.npz") as fresh:
-                self._running.write(fresh)
+            self._ended.append(self._recording.add(self._running.facts, self._running.arrays()))
         self._running = None
-
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("episode-*.npz"))
-
-    def _records(self, demonstrator: str) -> Iterator[Record]:
-        for number, file in enumerate(self._files()):
-            with np.load(file, allow_pickle=False) as arrays:
-                facts = json.loads(str(arrays["facts"]))
-                rows = {name: arrays[name] for name in arrays if name != "facts"}
-            yield record(number, rows, split="all", demonstrator=demonstrator, **facts)
 
 
 class _Episode:
@@ -193,43 +150,22 @@ class _Episode:
         self._outcomes.append((reward, terminated, truncated))
         self._see(info)
 
-    def write(self, file: Path) -> None:
-        """Write the episode; one that was left is cut off where it is."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The episode, as `writing.record` takes it; one that was left is cut off where it is."""
         rewards, terminations, truncations = (
             np.array(values) for values in zip(*self._outcomes, strict=True)
         )
         truncations[-1] |= not terminations[-1]
         observations, states, successes = (np.stack(values) for values in zip(*self._seen, strict=True))
-        with file.open("wb") as stream:
-            np.savez(
-                stream,
-                observations=observations,
-                states=states,
-                successes=successes,
-                actions=np.stack(self.actions),
-                rewards=rewards,
-                terminations=terminations,
-                truncations=truncations,
-                facts=json.dumps(self.facts),
-            )
-
-
-def _held(folder: Path) -> TextIO:
-    """The lock of a recording, which ends with this process.
-
-    Raises:
-        DatasetError: another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f"{folder.name}.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise DatasetError(
-            f"{folder} is being recorded already: close that collector or choose another id."
-        ) from None
-    return lock
+        return {
+            "observations": observations,
+            "states": states,
+            "successes": successes,
+            "actions": np.stack(self.actions),
+            "rewards": rewards,
+            "terminations": terminations,
+            "truncations": truncations,
+        }
 
 
 def _of_states(made: EnvSpec | None, world: LatentContextEnv) -> EnvSpec:
@@ -249,17 +185,3 @@ def _of_states(made: EnvSpec | None, world: LatentContextEnv) -> EnvSpec:
         if plain.observation_space != world.vector_spaces["state"]:
             raise DatasetError(f"{spec.id} shows no bare states, but {plain.observation_space}.")
     return spec
-
-
-def _same_recording(folder: Path, what: str) -> None:
-    """Write down what is recorded, or compare it with what was: ids that differ by a slash share a folder.
-
-    Raises:
-        DatasetError: earlier episodes are of another world or dataset.
-    """
-    file = folder / WORLD
-    if file.exists() and file.read_text() != what and any(folder.glob("episode-*.npz")):
-        raise DatasetError(
-            f"{folder} holds episodes of another world or dataset: move it away or choose another id."
-        )
-    file.write_text(what)

@@ -12,11 +12,14 @@ import minari
 import numpy as np
 import pytest
 from gymnasium.wrappers import RescaleAction
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 import latentctx_envs  # noqa: F401
 from latentctx_datasets import (
     DemonstrationCollector,
     View,
+    finish_recording,
     info,
     library,
     load,
@@ -44,8 +47,8 @@ def play(env: gym.Env[Any, Any], seed: int, steps: int = 4) -> list[Any]:
     return seen
 
 
-def seeds_of(dataset: minari.MinariDataset) -> list[int]:
-    return [extra["seed"] for extra in dataset.storage.get_episode_metadata(dataset.episode_indices)]
+def seeds_of(dataset: minari.MinariDataset) -> list[int | None]:
+    return [extra.get("seed") for extra in dataset.storage.get_episode_metadata(dataset.episode_indices)]
 
 
 @pytest.mark.parametrize(
@@ -194,3 +197,50 @@ def test_own_episodes_are_rendered_as_those_of_recipes_are(tmp_path: Path) -> No
     assert store.frames.shape == (10, 16, 16, 3)
     assert store.contexts.shape == (2, 2)
     assert store.render_profile == "turbo"
+
+
+@pytest.mark.parametrize("kind", [gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv])
+def test_a_vector_of_environments_records_one_dataset(kind: Any) -> None:
+    vector = kind([shared_collector] * 2)
+    assert vector.reset(seed=3)[0].shape == (2, 4)
+    for _ in range(2 * (4 + 1) - 1):  # the step after an end begins the next episode
+        vector.step(np.zeros((2, 2), np.float32))
+    vector.close()
+    dataset = finish_recording(ID, demonstrator="nobody")
+    assert [len(episode.actions) for episode in dataset] == [4] * 4
+    assert sorted(map(str, seeds_of(dataset))) == ["3", "4", "None", "None"]
+    assert info(ID)["contexts"] == 4
+
+
+def test_an_agent_that_learns_in_a_vector_is_recorded() -> None:
+    vector = DummyVecEnv([shared_collector] * 3)
+    PPO("MlpPolicy", vector, n_steps=4, batch_size=12, n_epochs=1, device="cpu", seed=0).learn(24)
+    vector.close()
+    assert [len(episode.actions) for episode in finish_recording(ID)] == [4] * 6
+
+
+def shared_collector() -> DemonstrationCollector:
+    return DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=4), ID, shared=True)
+
+
+def test_who_shares_a_recording_forgets_only_his_own_and_ends_it_alone(refuses: Refuses) -> None:
+    first, second = shared_collector(), shared_collector()
+    play(first, 0, steps=2)
+    play(second, 1, steps=4)
+    play(first, 2, steps=4)
+    second.discard()
+    second.discard()  # has none left
+    assert first.episodes == 2
+    with refuses("is being recorded already"):
+        DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=4), ID)
+    for makes in (first.create_dataset, lambda: finish_recording(ID)):
+        with refuses("close all before the dataset is made"):
+            makes()
+    second.close()
+    assert seeds_of(first.create_dataset()) == [0, 2]
+    with refuses("no episode was recorded"):
+        finish_recording("mine/nothing-v0")
+    vector = gym.make_vec("LatentCtx-PointMass-v0", num_envs=2)
+    with refuses("of a vector record each"):
+        DemonstrationCollector(vector, "mine/vector-v0")  # type: ignore[arg-type]
+    vector.close()
