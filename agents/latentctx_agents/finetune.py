@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OnStep, OptimizerConfig, Training, unheard
 from latentctx_datasets import RECIPES, View, library, open_store, random_shift, replay
-from latentctx_datasets.replay import latent_env
+from latentctx_datasets.replay import world_of
 from latentctx_envs.encoders import ConvNet, FrozenEncoder
 from latentctx_envs.encoders.stateful import refuse_memory
 
@@ -145,8 +145,10 @@ def load_demonstrations(
     elif view is not None:
         pixels = np.concatenate([frames[:-1] for frames in replay(dataset, view, episodes)])
     states = np.concatenate([e.observations[:-1] for e in chosen])
+    with world_of(dataset) as world:
+        positions = world.position_of(states)
     return Demonstrations(
-        positions=latent_env(library.recover(dataset)).position_of(states),
+        positions=positions,
         actions=np.concatenate([e.actions for e in chosen]),
         pixels=pixels,
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OptimizerConfig, Training
 from latentctx_datasets import PixelStore, library, open_features
-from latentctx_datasets.replay import latent_env
+from latentctx_datasets.replay import world_of
 
 PROBE = OptimizerConfig(steps=1500, batch_size=256, learning_rate=1e-3)
 EPISODES, HELD_OUT = 200, 40  # that encoders are probed on; the last ones test
@@ -61,10 +61,9 @@ def unexplained(
 def probe_unexplained(store: PixelStore, encoder: Path, config: OptimizerConfig = PROBE) -> float:
     """`unexplained` of the true positions by an encoder's features, on a store's first episodes."""
     features, held_out = probe_features(store, encoder)
-    world = latent_env(library.recover(library.load(store.dataset_id)))
-    return unexplained(
-        features, world.position_of(store.observations[: len(features)]), held_out, config=config
-    )
+    with world_of(library.load(store.dataset_id)) as world:
+        positions = world.position_of(store.observations[: len(features)])
+    return unexplained(features, positions, held_out, config=config)
 
 
 def cross_unexplained(

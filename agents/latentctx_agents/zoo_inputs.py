@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from latentctx_agents.pvdr.tokens import content_hash
 from latentctx_datasets import View, library
+from latentctx_datasets.identity import content_of
 from latentctx_datasets.replay import replay, view_env
 from latentctx_datasets.videos import Clips, open_clips
 from latentctx_envs.encoders import Encoder, FrozenEncoder
@@ -61,7 +62,7 @@ def trial_of(encoder: Encoder) -> Trial:
     assert spec is not None
     return Trial(
         world=spec.id,
-        arguments=spec.kwargs,
+        arguments={**spec.kwargs, "observation": encoder.observed},
         shown="frames of the dataset's first episodes",
         parts=[(frames, np.zeros((0, 0), np.float32))],
     )
@@ -118,13 +119,11 @@ def _episodes(encoder: LatentEncoder) -> Trial:
     """Episodes of vectors; filters of frames are too large for the zoo, and are refused before they come here."""
     dataset = dataset_of(encoder.training_record)
     (width,) = encoder.input_shape
-    with library.recover(dataset, observation=encoder.observed) as env:
-        spec = env.spec
-    assert spec is not None
+    spec = library.spec_of(dataset)
     count = min(EPISODES, int(dataset.total_episodes))
     return Trial(
         world=spec.id,
-        arguments=spec.kwargs,
+        arguments={**spec.kwargs, "observation": encoder.observed},
         shown=f"observations, filtered in order through the dataset's first {count} episodes",
         parts=[
             (one.observations[None, :, :width], one.actions[None])
@@ -160,7 +159,7 @@ def dataset_of(record: Mapping[str, Any]) -> minari.MinariDataset:
         ValueError: it is not there, or another one is in its place.
     """
     dataset = library.load(record["dataset"])
-    if library.recorded_hash(dataset) != record["dataset_hash"]:
+    if content_of(dataset) != record["dataset_hash"]:
         raise _others(record)
     return dataset
 

@@ -304,6 +304,15 @@ def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: 
     Raises:
         DatasetError: the metadata names no environment, or one from elsewhere.
     """
+    return gym.make(spec_of(dataset, eval_env=eval_env), **kwargs)
+
+
+def spec_of(dataset: minari.MinariDataset, *, eval_env: bool = False) -> EnvSpec:
+    """What `recover` makes.
+
+    Raises:
+        DatasetError: the metadata names no environment, or one from elsewhere.
+    """
     metadata = dataset.storage.metadata
     text = metadata.get("eval_env_spec" if eval_env else "env_spec") or metadata.get("env_spec")
     if not isinstance(text, str):
@@ -315,7 +324,7 @@ def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: 
             raise DatasetError(
                 f"{dataset.id} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made."
             )
-    return gym.make(spec, **kwargs)
+    return spec
 
 
 class PlayedIn(NamedTuple):
@@ -334,10 +343,7 @@ def played_in(dataset_id: str) -> PlayedIn:
     recipe = RECIPES.get(dataset_id)
     if recipe is not None:
         return PlayedIn(recipe.env_id, dict(recipe.env_kwargs))
-    with recover(load(dataset_id)) as env:
-        spec = env.spec
-    if spec is None:
-        raise DatasetError(f"{dataset_id} does not name its environment.")
+    spec = spec_of(load(dataset_id))
     kwargs = {name: value for name, value in spec.kwargs.items() if name not in SIGHT}
     if spec.max_episode_steps != gym.spec(spec.id).max_episode_steps:
         kwargs["max_episode_steps"] = spec.max_episode_steps

@@ -23,7 +23,7 @@ from gymnasium import spaces
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
-from latentctx_datasets.replay import View, latent_env, replay
+from latentctx_datasets.replay import View, latent_env, replay, world_of
 from latentctx_datasets.trajectory_rows import buffer_of, check_rows, read_rows
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.env import LatentContextEnv
@@ -56,7 +56,8 @@ def write_npz(dataset_id: str, folder: Path, *, episodes: int | None = None, vie
         raise DatasetError(f"episodes start at 1; got {episodes}.")
     dataset = library.load(dataset_id)
     library.verify_recorded(dataset)
-    sensors = _sensors(latent_env(library.recover(dataset)))
+    with world_of(dataset) as world:
+        sensors = _sensors(world)
     chosen = range(len(dataset) if episodes is None else min(episodes, len(dataset)))
     if folder.exists():
         raise DatasetError(f"{folder} exists: move it away or choose another folder.")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,16 +47,29 @@ def latent_env(env: gym.Env[Any, Any]) -> LatentContextEnv:
     return base
 
 
+@contextmanager
+def world_of(dataset: minari.MinariDataset) -> Iterator[LatentContextEnv]:
+    """The world of a dataset, to be asked; closed after the block.
+
+    Raises:
+        DatasetError: it names none, or one from elsewhere.
+    """
+    with library.recover(dataset) as env:
+        yield latent_env(env)
+
+
 def view_env(dataset: minari.MinariDataset, view: View) -> gym.Env[Any, Any]:
     """The dataset's environment with frames of this view as observations.
 
     Raises:
         DatasetError: the view shows a context that the world cannot draw, or the environment is foreign.
     """
-    if view.goal_visible and not latent_env(library.recover(dataset)).shows_context:
-        raise DatasetError(
-            f"goal_visible=True: the world of {dataset.id} has nothing that shows its context."
-        )
+    if view.goal_visible:
+        with world_of(dataset) as world:
+            if not world.shows_context:
+                raise DatasetError(
+                    f"goal_visible=True: the world of {dataset.id} has nothing that shows its context."
+                )
     return library.recover(dataset, observation="pixels", **view.arguments())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from latentctx_datasets import library
-from latentctx_datasets.replay import View, latent_env, replay
+from latentctx_datasets.replay import View, replay, world_of
 
 COLUMNS = 8  # times of the sheet
 LENGTH = 125  # frames of a GIF, about
@@ -62,11 +62,12 @@ def show(dataset_id: str, folder: Path, *, episodes: int = 6, image_size: int = 
 
 def take_shots(dataset: minari.MinariDataset, count: int, image_size: int) -> list[Shot]:
     """Evenly spaced episodes of a dataset, the first and the last among them, with what shows their context."""
-    env = latent_env(library.recover(dataset))
-    view = View(image_size=image_size, goal_visible=env.shows_context)
+    with world_of(dataset) as world:
+        view = View(image_size=image_size, goal_visible=world.shows_context)
+        actions_a_second = world.render_fps / world.settings.action_repeat
     numbers = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int)).tolist()
     every = max(1, len(dataset[0].rewards) // LENGTH)
-    seconds = every * env.settings.action_repeat / env.render_fps
+    seconds = every / actions_a_second
     extras = dataset.storage.get_episode_metadata(numbers)
     frames = replay(dataset, view, numbers, every=every)
     return [

@@ -27,10 +27,11 @@ from latentctx_datasets import library, mapped
 from latentctx_datasets.identity import content_of
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.mapped import cache_root
-from latentctx_datasets.replay import View, latent_env, replay
+from latentctx_datasets.replay import View, replay, world_of
 from latentctx_datasets.tickets import Wanted, done_by_workers
 from latentctx_envs.cores import available_cores
 from latentctx_envs.rendering import RenderProfile
+from latentctx_envs.settings import SIGHT
 
 FORMAT_VERSION = 4
 PLAN = "build.json"  # beside the arrays, while they are built
@@ -145,10 +146,19 @@ def _build_states(dataset_id: str, partial: Path) -> dict[str, Any]:
     return {"dataset_id": dataset_id}
 
 
-def store_key(content_hash: str, view: View) -> str:
-    """Name of the store's folder: it changes with the data, the view and the simulator."""
-    parts = {"content": content_hash, "mujoco": version("mujoco"), "format": FORMAT_VERSION, **asdict(view)}
-    return mapped.digest_of(parts)
+def store_key(dataset: minari.MinariDataset, view: View) -> str:
+    """Name of the store's folder: it changes with the data, their world, the view and the simulator."""
+    spec = library.spec_of(dataset)
+    world = {name: value for name, value in spec.kwargs.items() if name not in SIGHT}  # the view says those
+    return mapped.digest_of(
+        {
+            "content": content_of(dataset),
+            "world": [spec.id, world],
+            "mujoco": version("mujoco"),
+            "format": FORMAT_VERSION,
+            **asdict(view),
+        }
+    )
 
 
 def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> PixelStore:
@@ -163,7 +173,7 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
         DatasetError: the dataset is missing or damaged, or the store was changed since it was built.
     """
     dataset = library.load(dataset_id)
-    path = cache_root() / "pixels" / store_key(content_of(dataset), view)
+    path = cache_root() / "pixels" / store_key(dataset, view)
     count = workers if workers is not None else available_cores()
     mapped.ensure(path, KIND, lambda partial: _build(dataset_id, view, partial, count))
     _check_source(path, dataset_id)
@@ -251,11 +261,9 @@ def _build_frames(dataset_id: str, partial: Path) -> dict[str, Any]:
 def _recorded_view(dataset: minari.MinariDataset, image_size: int) -> View | None:
     """How a dataset says that its frames were rendered; None if they are of another project's environment."""
     try:
-        with library.recover(dataset) as env:
-            spec = env.spec
+        given = library.spec_of(dataset).kwargs
     except DatasetError:
         return None
-    given = {} if spec is None else spec.kwargs
     known = {field.name: given[field.name] for field in fields(View) if field.name in given}
     return View(**{**known, "image_size": image_size})
 
@@ -369,5 +377,6 @@ def _contexts(dataset: minari.MinariDataset) -> np.ndarray:
     extras = list(dataset.storage.get_episode_metadata(dataset.episode_indices))
     if any("context_json" not in extra for extra in extras):
         return np.zeros((len(extras), 0), np.float32)
-    kind = latent_env(library.recover(dataset)).context_type
+    with world_of(dataset) as world:
+        kind = world.context_type
     return np.stack([kind.from_dict(json.loads(extra["context_json"])).as_array() for extra in extras])

@@ -244,3 +244,16 @@ def test_who_shares_a_recording_forgets_only_his_own_and_ends_it_alone(refuses: 
     with refuses("of a vector record each"):
         DemonstrationCollector(vector, "mine/vector-v0")  # type: ignore[arg-type]
     vector.close()
+
+
+def test_what_the_view_does_not_say_of_the_frames_is_the_worlds() -> None:
+    view, hashes = View(image_size=24, render_profile="turbo"), set()
+    for name, arguments in {"mine/window-v0": {}, "mine/whole-v0": {"window": False}}.items():
+        env = gym.make("LatentCtx-MetaWorld-v0", task="reach-v3", max_episode_steps=3, **arguments)
+        collector = DemonstrationCollector(env, name)
+        play(collector, 0)
+        dataset = collector.create_dataset()
+        hashes.add(library.recorded_hash(dataset))
+        frames = open_store(name, view, workers=1).frames
+        assert (frames == next(replay(dataset, view, [0]))).all()  # its own, not those of the same steps
+    assert len(hashes) == 1

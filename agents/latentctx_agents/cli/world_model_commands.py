@@ -94,15 +94,14 @@ def _view_of_frames(dataset_id: str) -> dict[str, Any] | None:
 
     None for a dataset whose frames are rendered from its states.
     """
-    from latentctx_datasets import holds_frames, load, open_frames, recover
+    from latentctx_datasets import holds_frames, load, open_frames
+    from latentctx_datasets.library import spec_of
 
     dataset = load(dataset_id)
     if not holds_frames(dataset):
         return None
-    spec = recover(dataset).spec
-    counted = {} if spec is None else spec.kwargs
     shown = {"observation": "pixels", "num_workers": 0, **open_frames(dataset_id).view.arguments()}
-    return {**shown, "reward_mode": counted.get("reward_mode", "sum")}
+    return {**shown, "reward_mode": spec_of(dataset).kwargs.get("reward_mode", "sum")}
 
 
 def aime_online(words: list[str]) -> None:

@@ -27,6 +27,7 @@ from latentctx_agents.world_models.folder import load_world_model, save_world_mo
 from latentctx_agents.world_models.model import WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import StateStore, library
+from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders.latent.config import QUICK as QUICK_MODEL
 from latentctx_envs.encoders.latent.config import RSSM, RSSMO, WorldModelConfig
 from latentctx_envs.encoders.latent.sensors import Observed, Sensors
@@ -101,7 +102,7 @@ def train_world_model(
         raise ValueError(f"{config.dataset} has {len(store)} episodes; episodes={config.episodes}.")
     if not store.observations.shape[-1]:
         sensors = sensors.unprobed()
-    digest = library.recorded_hash(library.load(config.dataset))
+    digest = content_of(library.load(config.dataset))
     torch.manual_seed(config.seed)
     model = WorldModel(config.model, sensors, store.actions.shape[-1]).to(device)
     for step, metrics in _train(config, model, store, directory, device):
