@@ -15,7 +15,7 @@ from latentctx_agents.plots import LABELS
 from latentctx_agents.results import read_results
 from latentctx_agents.stats import bootstrap_crossed_interval, iqm
 
-AVERAGED = ("goal", "seed")  # settings that an estimate is taken over
+GOAL = "goal"  # setting that an estimate is taken over where it is a goal's number
 EXPERT = "expert"
 SIGHTLESS = (EXPERT, "states")  # see no frames: what encoders are varied in is nothing to them
 FILE = "file"  # setting that tells two measurements of the same thing apart
@@ -164,7 +164,7 @@ def _keys(setting: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _section(study: str, world: str, metric: str, rows: list[dict[str, Any]]) -> Section:
-    names = list(dict.fromkeys(name for row in rows for name in row["setting"] if name not in AVERAGED))
+    names = list(dict.fromkeys(name for row in rows for name in row["setting"] if not _averaged(name, row)))
     values: dict[str, dict[str, list[Any]]] = {}  # setting -> method -> its values
     for name in names:
         for row in rows:
@@ -192,6 +192,17 @@ def _section(study: str, world: str, metric: str, rows: list[dict[str, Any]]) ->
     )
 
 
+def _averaged(name: str, row: Mapping[str, Any]) -> bool:
+    """Whether a setting only numbers repetitions; other studies say by "goal" what kind of goal is shown."""
+    return name == "seed" or (name == GOAL and _goal(row) is not None)
+
+
+def _goal(row: Mapping[str, Any]) -> int | None:
+    """The number of a result's goal."""
+    goal = row["setting"].get(GOAL)
+    return goal if isinstance(goal, int) else None
+
+
 def _said(setting: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in setting.items() if value not in (None, "")}
 
@@ -213,7 +224,7 @@ def _order(value: Any) -> tuple[int, float, str]:
 def _estimate(metric: str, varying: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Estimate:
     values = np.array([row["value"] for row in rows])
     low, high = _interval(metric, rows)
-    goals = {json.dumps(row["setting"]["goal"]) for row in rows if "goal" in row["setting"]}
+    goals = {_goal(row) for row in rows} - {None}
     return Estimate(
         method=rows[0]["method"],
         setting={name: rows[0]["setting"].get(name) for name in varying},
@@ -260,7 +271,7 @@ def interval_of(rows: Sequence[Mapping[str, Any]], episodes: int | None = None) 
     return bootstrap_crossed_interval(
         np.array([row["value"] for row in rows]),
         [row["seed"] for row in rows],
-        [json.dumps(row["setting"].get("goal")) for row in rows],
+        [json.dumps(_goal(row)) for row in rows],
         episodes=episodes,
     )
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from latentctx_agents.runs import MetricsLog
+from latentctx_agents.runs import MetricsLog, training_alone
 from latentctx_envs.replacing import replacing
 
 CHECKPOINT_SECONDS = 15.0
@@ -179,6 +179,8 @@ class Training:
         )
         self.modules = self._stepper.modules
         self._begun: tuple[Any, dict[str, Tensor]] | None = None  # generators before the running step
+        self._sums: dict[str, float] = {}  # of what the steps since the last row logged
+        self._summed = 0
 
     def run(
         self, loss: LossFunction, after: Callable[[], None] = lambda: None
@@ -190,8 +192,6 @@ class Training:
             after: called after every step but those with which something is yielded.
         """
         config = self.config
-        sums: dict[str, float] = {}
-        count = 0
         self.modules.train()
         while self.step < config.steps:
             self._begun = self.rng.bit_generator.state, _torch_states()
@@ -199,12 +199,13 @@ class Training:
             self._stepper.step(value, learning_rate=self._rate())
             self.step += 1
             self._stepper.moving, self._begun = False, None
-            count += 1
+            self._summed += 1
             for name, number in {"loss": value.item(), **metrics}.items():
-                sums[name] = sums.get(name, 0.0) + number
+                self._sums[name] = self._sums.get(name, 0.0) + number
             if self.step % config.log_every == 0 or self.step == config.steps:
-                yield self.step, {name: total / count for name, total in sums.items()}
-                sums, count = {}, 0
+                means = {name: total / self._summed for name, total in self._sums.items()}
+                self._sums, self._summed = {}, 0
+                yield self.step, means
             else:
                 after()
         self.modules.eval()
@@ -219,9 +220,8 @@ class Training:
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint, replacing the last one in one move."""
-        write_checkpoint(
-            directory / CHECKPOINT_FILE, self._stepper.tensors(), rng=self.rng, facts={"step": self.step}
-        )
+        facts = {"step": self.step, "sums": self._sums, "summed": self._summed}
+        write_checkpoint(directory / CHECKPOINT_FILE, self._stepper.tensors(), rng=self.rng, facts=facts)
 
     def save_interrupted(self, directory: Path) -> None:
         """Write what the last whole step left, after an error or Ctrl-C at any place.
@@ -247,6 +247,7 @@ class Training:
         with read_checkpoint(path, rng=self.rng) as (tensors, facts):
             self._stepper.load(tensors)
             self.step = facts["step"]
+            self._sums, self._summed = facts.get("sums", {}), facts.get("summed", 0)
         return True
 
 
@@ -331,27 +332,57 @@ def run_resumable(training: Training, loss: LossFunction, directory: Path) -> It
     Metrics go to the run folder; a checkpoint is written every few seconds and at an interruption.
 
     Raises:
-        ValueError: the checkpoint is damaged or belongs to another training.
+        ValueError: the checkpoint is damaged or belongs to another training, or another process trains in the folder.
     """
-    training.restore(directory)
-    log = MetricsLog(directory, start=training.step)
-    saved = time.monotonic()
+    with training_alone(directory):
+        training.restore(directory)
+        log = MetricsLog(directory, start=training.step)
+        saved = time.monotonic()
 
-    def save_in_time() -> None:
-        nonlocal saved
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            training.save(directory)
-            saved = time.monotonic()
+        def save_in_time() -> None:
+            nonlocal saved
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                training.save(directory)
+                saved = time.monotonic()
 
-    try:
-        for step, metrics in training.run(loss, after=save_in_time):
-            log.write(step, metrics)
-            save_in_time()
-            yield step, metrics
-    finally:
-        log.close()
-        if training.step < training.config.steps:
-            training.save_interrupted(directory)
+        try:
+            for step, metrics in training.run(loss, after=save_in_time):
+                log.write(step, metrics)
+                save_in_time()
+                yield step, metrics
+        finally:
+            log.close()
+            if training.step < training.config.steps:
+                training.save_interrupted(directory)
+
+
+def run_rounds(
+    steppers: Mapping[str, Stepper],
+    directory: Path,
+    rng: np.random.Generator,
+    play: Callable[[int], Iterator[tuple[int, Metrics]]],
+) -> Iterator[tuple[int, Metrics]]:
+    """Train in rounds with several optimisers, from the directory's checkpoint if there is one, and write one after each.
+
+    Args:
+        steppers: what is trained.
+        directory: run folder.
+        rng: whose state belongs to the checkpoint.
+        play: the rounds after so many, as (rounds so far, metrics).
+
+    Raises:
+        ValueError: the checkpoint is damaged or belongs to another training, or another process trains in the folder.
+    """
+    with training_alone(directory):
+        start = restore_steppers(steppers, directory, rng=rng)
+        log = MetricsLog(directory, start=start)
+        try:
+            for done, metrics in play(start):
+                log.write(done, metrics)  # first: a row of a round that comes again is written anew
+                save_steppers(steppers, directory, rng=rng, rounds=done)
+                yield done, metrics
+        finally:
+            log.close()
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Results as CSV: one row a measurement, the same columns everywhere."""
 
 import csv
+import fcntl
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,16 +38,32 @@ def write_results(path: Path, measurements: Iterable[Measurement], command: str 
 
 
 def add_results(path: Path, measurements: Iterable[Measurement], command: str | None = None) -> None:
-    """Put measurements into a results CSV; what was measured before in the same setting is replaced, the rest stays."""
-    rows = {}
-    if path.exists():
+    """Put measurements into a results CSV; what was measured before in the same setting is replaced, the rest stays.
+
+    Other processes that add to it meanwhile wait.
+    """
+    with _alone_with(path):
         with path.open(newline="") as stream:
             rows = {_key(row): row for row in csv.DictReader(stream)}
-    for row in _rows(measurements, command):
-        before = rows.get(_key(row))
-        if before is None or before["value"] != row["value"]:  # read again: measured with the earlier command
-            rows[_key(row)] = row
-    _write(path, sorted(rows.values(), key=_key))
+        for row in _rows(measurements, command):
+            before = rows.get(_key(row))
+            if (
+                before is None or before["value"] != row["value"]
+            ):  # read again: measured with the earlier command
+                rows[_key(row)] = row
+        _write(path, sorted(rows.values(), key=_key))
+
+
+@contextmanager
+def _alone_with(path: Path) -> Iterator[None]:
+    """A block in which no other process changes the file, which is there from now on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                yield
+                return  # else it was replaced while this process waited
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, ...]:

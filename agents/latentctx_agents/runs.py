@@ -2,12 +2,15 @@
 
 import csv
 import dataclasses
+import fcntl
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,8 +31,8 @@ class RunFolder:
     Args:
         path: the folder, made if need be.
         config: a dataclass of plain values.
-        origin: what else the run was begun from, such as {"world model": its hash}; a folder that does not say takes
-            the first that it is given.
+        origin: what else the run was begun from, such as {"world model": its hash}; what a folder does not say it takes
+            from the first that tells it.
 
     Raises:
         ValueError: the folder holds a run with another config or origin.
@@ -61,11 +64,14 @@ class RunFolder:
             _write(file, json.dumps(dict(origin), indent=2) + "\n")
             return
         written = _parsed(file)
+        known = dict(written)
         for name, value in origin.items():
-            if written.get(name) != value:
+            if written.setdefault(name, value) != value:
                 raise ValueError(
                     f"{self.path} was begun from another {name}: choose another folder or move it away."
                 )
+        if written != known:
+            _write(file, json.dumps(written, indent=2) + "\n")
 
 
 def _parsed(file: Path) -> Any:
@@ -103,6 +109,27 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return field.default
 
 
+@contextmanager
+def training_alone(directory: Path) -> Iterator[None]:
+    """A block in which no other process trains in this folder.
+
+    Raises:
+        ValueError: another one does.
+    """
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{directory} is being trained in by another process: wait for it, or choose another folder."
+            ) from None
+        yield
+        fcntl.flock(folder, fcntl.LOCK_UN)  # also for processes that were forked since
+    finally:
+        os.close(folder)
+
+
 class MetricsLog:
     """Appends rows (step, metrics) to `metrics.csv` and, if TensorBoard is installed, to its events.
 
@@ -128,7 +155,7 @@ class MetricsLog:
             self._board = None
 
     def _rewrite(self, rows: list[dict[str, float]]) -> None:
-        with self._file.open("w", newline="") as stream:
+        with replacing(self._file) as fresh, fresh.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, self._columns, restval="nan")
             writer.writeheader()
             writer.writerows(rows)
@@ -198,8 +225,6 @@ def git_commit() -> str:
 
 def hardware() -> str:
     """Processor, number of cores and, if there is one, the GPU."""
-    import os
-
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -74,6 +74,7 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step the environment, and keep what was done."""
+        action = np.asarray(action, self.action_space.dtype)  # what is kept is what is done, to the last bit
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self._running is not None:
             self._running.add(action, float(reward), terminated, truncated, info)
@@ -139,14 +140,12 @@ class _Episode:
         self._seen.append((world.state_observation(), world.physics_state(), bool(info["success"])))
 
     def add(
-        self, action: Any, reward: float, terminated: bool, truncated: bool, info: dict[str, Any]
+        self, action: np.ndarray, reward: float, terminated: bool, truncated: bool, info: dict[str, Any]
     ) -> None:
         """A step: what was done and what came of it."""
         space = self._world.action_space
         assert isinstance(space, spaces.Box)
-        self.actions.append(
-            np.clip(np.asarray(action, space.dtype), space.low, space.high)
-        )  # as the world does
+        self.actions.append(np.clip(action, space.low, space.high))  # as the world does
         self._outcomes.append((reward, terminated, truncated))
         self._see(info)
 

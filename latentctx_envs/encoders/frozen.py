@@ -10,12 +10,9 @@ from gymnasium import spaces
 
 from latentctx_envs.encoders.base import Encoder, check_pixels
 from latentctx_envs.encoders.registry import load_encoder
+from latentctx_envs.encoders.threads import threads_for
 
 BATCH = 512  # frames encoded at once, bounds memory
-# A second thread takes 1.75 times off 16 frames of 84 pixels where a core is idle. On less work it gains little, and where
-# another process has its core each layer waits for the scheduler: 16 frames of 47 pixels took 90 times as long with two
-# threads on a busy machine (benchmarks/encode.py).
-PIXELS_PER_THREAD = 50_000
 
 
 class FrozenEncoder:
@@ -84,16 +81,11 @@ class FrozenEncoder:
             ValueError: another dtype or shape.
         """
         check_pixels(pixels, self.module.input_shape)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(max(1, min(threads, pixels[..., 0].size // PIXELS_PER_THREAD)))
-        try:
-            with torch.inference_mode():
-                if len(pixels) <= BATCH:
-                    return self._forward(pixels)
-                parts = np.split(pixels, range(BATCH, len(pixels), BATCH))
-                return np.concatenate([self._forward(part) for part in parts])
-        finally:
-            torch.set_num_threads(threads)
+        with threads_for(pixels[..., 0].size), torch.inference_mode():
+            if len(pixels) <= BATCH:
+                return self._forward(pixels)
+            parts = np.split(pixels, range(BATCH, len(pixels), BATCH))
+            return np.concatenate([self._forward(part) for part in parts])
 
     def _forward(self, pixels: np.ndarray) -> np.ndarray:
         fits = pixels.flags.c_contiguous and pixels.flags.writeable  # a mapped array is not: torch would warn

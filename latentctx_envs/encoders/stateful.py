@@ -9,6 +9,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from latentctx_envs.encoders.base import Encoder
+from latentctx_envs.encoders.threads import threads_for
 
 Memory = tuple[Tensor, ...]  # tensors (b, ...), a row for each environment; a NamedTuple, as a rule
 
@@ -95,7 +96,7 @@ class Streams:
 
     def begin(self, observations: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Features (k, D) of the first observations (k, ...) of some environments' episodes."""
-        with torch.inference_mode():
+        with threads_for(self._numbers(observations)), torch.inference_mode():
             fresh = self.module.initial(len(rows))
             actions = torch.zeros(len(rows), self.module.followed_actions or 0, device=self._device)
             return self._keep(self.module.follow(fresh, self._tensor(observations), actions), rows)
@@ -105,7 +106,7 @@ class Streams:
         done = np.zeros((len(rows), 0), np.float32)
         if self._bounds is not None:
             done = np.clip(actions, *self._bounds).astype(np.float32)
-        with torch.inference_mode():
+        with threads_for(self._numbers(observations)), torch.inference_mode():
             before = self._made([part[rows] for part in self._state])
             after = self.module.follow(
                 before, self._tensor(observations), torch.from_numpy(done).to(self._device)
@@ -120,6 +121,9 @@ class Streams:
     def _made(self, parts: list[Tensor]) -> Memory:
         make = getattr(type(self._state), "_make", tuple)
         return make(parts)
+
+    def _numbers(self, observations: np.ndarray) -> int:
+        return observations[..., 0].size if self.module.observed == "pixels" else observations.size
 
     def _tensor(self, observations: np.ndarray) -> Tensor:
         dtype = np.uint8 if self.module.observed == "pixels" else np.float32

@@ -15,7 +15,7 @@ from latentctx_agents.dreamer.config import PAPER, DreamerConfig
 from latentctx_agents.dreamer.heads import Ensemble
 from latentctx_agents.dreamer.imagination import imagine, lambda_returns, policy_terms
 from latentctx_agents.dreamer.train import train, updates_after
-from latentctx_agents.runs import read_metrics
+from latentctx_agents.runs import MetricsLog, read_metrics
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import QUICK
 from latentctx_envs.encoders.latent.rssm import RSSM, State
@@ -182,11 +182,28 @@ def test_a_killed_training_ends_as_one_that_was_not(explore, tmp_path, monkeypat
     assert snapshots == ["00002", "00003"]
     assert load_encoder(tmp_path / "whole" / "snapshots" / "00003" / "encoder").features_dim == 11
     assert len(EpisodeBuffer(tmp_path / "whole" / "episodes")) == 6
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in read_metrics(tmp_path / "killed")]
-    assert [row["step"] for row in rows] == list(range(1 + explore, 4))
-    assert rows == [
-        {k: v for k, v in row.items() if k != "seconds"} for row in read_metrics(tmp_path / "whole")
-    ]
+    whole, killed = (read_metrics(tmp_path / name) for name in ("whole", "killed"))
+    assert [row["step"] for row in killed] == [1, 2, 3]
+    for one, other in zip(killed, whole, strict=True):
+        assert one.keys() == other.keys()
+        for name in one.keys() - {"seconds"}:  # a round without updates has nan but for its return
+            np.testing.assert_equal(one[name], other[name])
+
+
+def test_a_stop_before_a_rounds_checkpoint_loses_no_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ENV_KWARGS", {**module.ENV_KWARGS, "max_episode_steps": 8})
+    write = MetricsLog.write
+
+    def stopped(log, step, metrics):
+        if step == 2:
+            raise KilledError
+        write(log, step, metrics)
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(MetricsLog, "write", stopped)
+        train(TINY, tmp_path)
+    train(TINY, tmp_path)
+    assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Learning from demonstrations of one's own: recorded in a world of ours, or by Minari alone in one of another project."""
 
 import dataclasses
+import json
+import shutil
 
 import gymnasium as gym
 import minari
@@ -10,11 +12,17 @@ from gymnasium import spaces
 from minari.data_collector import EpisodeBuffer
 
 from latentctx_agents import cells, pretrain
+from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.cli import main
 from latentctx_agents.finetune import choose_episodes, goals_of
+from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.policy_folder import FinetunedPolicy
-from latentctx_datasets import DemonstrationCollector
+from latentctx_agents.world_models.folder import load_world_model
+from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
+from latentctx_datasets import DemonstrationCollector, library
+from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders import load_encoder
+from latentctx_envs.encoders.latent.config import WorldModelConfig
 from latentctx_envs.wrappers import EncodeObservation
 
 OWN = "mine/point-mass-v0"
@@ -138,3 +146,52 @@ def test_frames_that_cannot_be_learned_from_are_refused_before_anything_is_train
     filmed(spaces.Box(-2.0, 2.0, (1,), np.float32))
     with refuses("actions must be vectors in [-1, 1]", "RescaleAction"):
         pretrain.pretrain(dataclasses.replace(config, contexts=3), tmp_path / "b")
+
+
+def test_a_policy_of_demonstrations_that_were_recorded_anew_is_refused(tmp_path, refuses):
+    def recorded_with(action: float) -> None:
+        shutil.rmtree(library.root() / OWN, ignore_errors=True)
+        with DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=12), OWN) as env:
+            for seed in range(2):
+                env.reset(seed=seed)
+                for _ in range(12):
+                    env.step(np.full(2, action, np.float32))
+            env.create_dataset()
+
+    optimizer = OptimizerConfig(steps=2, batch_size=2, learning_rate=1e-3)
+    small = WorldModelConfig(deter=8, stoch=4, hidden=(8, 8))
+    world_model = WorldModelTraining(dataset=OWN, length=5, model=small, optimizer=optimizer)
+    config = ImitationConfig(dataset=OWN, demos=2, length=5, hidden=(8, 8), optimizer=optimizer)
+    recorded_with(0.5)
+    train_world_model(world_model, tmp_path / "model")
+    imitate(config, tmp_path / "model" / "model", tmp_path / "policy")
+    recorded_with(-0.5)
+    with refuses("was begun from another dataset"):
+        imitate(config, tmp_path / "model" / "model", tmp_path / "policy")
+
+
+def test_a_world_model_learns_from_a_dataset_without_a_recorded_hash(recorded, tmp_path):
+    file = library.root() / recorded / "data" / "metadata.json"
+    metadata = json.loads(file.read_text())
+    del metadata["content_hash"]
+    file.write_text(json.dumps(metadata))
+    optimizer = OptimizerConfig(steps=2, batch_size=2, learning_rate=1e-3)
+    small = WorldModelConfig(deter=8, stoch=4, hidden=(8, 8))
+    config = WorldModelTraining(dataset=recorded, length=5, model=small, optimizer=optimizer)
+    train_world_model(config, tmp_path)
+    _, record = load_world_model(tmp_path / "model")
+    assert record["dataset_hash"] == content_of(library.load(recorded))
+
+
+def test_what_is_recorded_of_finer_actions_is_what_was_done(tmp_path):
+    env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=20), OWN)
+    rng = np.random.default_rng(0)
+    env.reset(seed=0)
+    for _ in range(20):
+        env.step(rng.uniform(-1, 1, 2))  # float64; a dataset keeps the space's float32
+    kept = env.create_dataset()[0]
+    again = gym.make("LatentCtx-PointMass-v0")
+    again.reset(seed=0)
+    for action, state in zip(kept.actions, kept.infos["physics_state"][1:], strict=True):
+        again.step(action)
+        assert (again.unwrapped.physics_state() == state).all()

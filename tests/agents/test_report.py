@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
@@ -15,7 +17,7 @@ from latentctx_agents import plots
 from latentctx_agents.cli import main
 from latentctx_agents.estimates import read_sections
 from latentctx_agents.report import write_report
-from latentctx_agents.results import COLUMNS, Measurement, write_results
+from latentctx_agents.results import COLUMNS, Measurement, read_results, write_results
 from latentctx_agents.runs import git_commit, hardware
 
 RESULTS = Path(__file__).parents[2] / "agents" / "results"
@@ -99,6 +101,31 @@ def test_each_command_is_listed_once_with_commit_and_hardware_and_linked_from_it
     targets = {link["href"] for link in page.all("a")}
     assert targets == {"#command-1", "#command-2"}
     assert f"commit {git_commit() or 'not recorded'}, {hardware()}" in page.text
+
+
+def test_kinds_of_goals_are_told_apart_where_goals_have_no_numbers(tmp_path):
+    rows = [
+        row(value=value, study="pvdr-act", goal=goal) for goal, value in (("picture", 0.1), ("film", 0.9))
+    ]
+    write_results(tmp_path / "act.csv", rows)
+    (section,) = read_sections([tmp_path / "act.csv"], tmp_path)
+    assert {e.setting["goal"]: (e.mean, e.goals) for e in section.estimates} == {
+        "picture": (0.1, 0),
+        "film": (0.9, 0),
+    }
+
+
+def test_two_processes_add_to_one_csv(tmp_path):
+    code = (
+        "import sys, pathlib; from latentctx_agents import results as r; r.git_commit = lambda: ''\n"
+        "for k in range(20): r.add_results(pathlib.Path(sys.argv[1]), [r.Measurement(study='s', world='w', "
+        "dataset='d', method='m', setting={'k': k}, seed=int(sys.argv[2]), metric='x', value=0.5)])"
+    )
+    file = tmp_path / "results.csv"
+    adding = [subprocess.Popen([sys.executable, "-c", code, str(file), str(seed)]) for seed in (0, 1)]
+    assert [process.wait(timeout=120) for process in adding] == [0, 0]
+    assert len(read_results([file])) == 40
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
 
 
 def test_what_never_varies_is_said_once_and_goals_and_seeds_are_no_columns(demo):

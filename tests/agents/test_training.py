@@ -72,6 +72,22 @@ def test_an_interruption_within_a_step_resumes_to_the_very_same_weights(tmp_path
     assert (tmp_path / "cut" / "checkpoint.safetensors").exists() == (place == "loss")
     for one, other in zip(weights(train(tmp_path / "cut")), whole, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+    rows = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in read_metrics(tmp_path / name)]
+        for name in ("whole", "cut")
+    ]
+    assert rows[0] == rows[1]  # means over the very same steps
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    training = make_training()
+    running = run_resumable(training, loss_of(training), tmp_path)
+    next(running)
+    other = make_training()
+    with pytest.raises(ValueError, match="trained in by another process: wait for it"):
+        next(run_resumable(other, loss_of(other), tmp_path))  # a lock knows files, not processes
+    running.close()
+    assert [step for step, _ in run_resumable(other, loss_of(other), tmp_path)] == [10, 15, 20]
 
 
 def test_metrics_come_as_means_every_few_steps_and_the_rate_decays_to_zero():
@@ -110,6 +126,9 @@ def test_a_run_folder_that_was_begun_from_something_else_is_refused(tmp_path):
     RunFolder(tmp_path, CONFIG, {"world model": "a"})
     with pytest.raises(ValueError, match="begun from another world model: choose another folder"):
         RunFolder(tmp_path, CONFIG, {"world model": "b"})
+    RunFolder(tmp_path, CONFIG, {"world model": "a", "dataset": "c"})  # it did not say of which data
+    with pytest.raises(ValueError, match="begun from another dataset"):
+        RunFolder(tmp_path, CONFIG, {"world model": "a", "dataset": "d"})
 
 
 def test_a_run_folder_of_another_config_is_refused_once_something_was_done(tmp_path):

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from latentctx_envs.encoders import PAPER, ConvNet, ConvNetConfig, FrozenEncoder, load_encoder, zoo_names
 from latentctx_envs.encoders.convnet import SpatialSoftmax
+from latentctx_envs.encoders.stateful import Streams
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
 Damage = Callable[[Path], Any]
@@ -320,6 +321,11 @@ def test_few_pixels_are_encoded_by_one_thread_and_many_by_several(
     for frames in (1, 48, 98, 250):  # of 1,024 pixels
         FrozenEncoder(tiny_encoder).encode(np.zeros((frames, 32, 32, 3), np.uint8))
     assert counts == [1, 4, 1, 4, 2, 4, 4, 4]
+    counts.clear()
+    streams = Streams(load_encoder("walker-rssm"), 16, spaces.Box(-1.0, 1.0, (6,), np.float32))
+    streams.begin(np.zeros((16, 15), np.float32), np.arange(16))
+    streams.follow(np.zeros((16, 15), np.float32), np.zeros((16, 6), np.float32), np.arange(16))
+    assert counts == [1, 4, 1, 4]
 
 
 def test_frames_that_cannot_be_written_or_are_strided_are_encoded_alike(tiny_encoder: Any) -> None:

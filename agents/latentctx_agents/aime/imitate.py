@@ -27,6 +27,7 @@ from latentctx_agents.optim import (
     unheard,
     write_weights,
 )
+from latentctx_agents.origins import data_origin
 from latentctx_agents.runs import RunFolder
 from latentctx_agents.world_models.evidence import Evidence, evidence_of
 from latentctx_agents.world_models.folder import load_world_model
@@ -108,7 +109,7 @@ def imitate(
     """
     model, _ = load_world_model(world_model)
     store = open_demonstrations(config, model)
-    RunFolder(directory, config, {"world model": weights_hash(world_model)})
+    RunFolder(directory, config, {"world model": weights_hash(world_model), **data_origin(config.dataset)})
     torch.manual_seed(config.seed)
     policy = TanhPolicy(model.config.features, model.action_dim, config.hidden)
     if (directory / WEIGHTS_FILE).exists():

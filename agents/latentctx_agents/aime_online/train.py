@@ -31,14 +31,13 @@ from latentctx_agents.optim import (
     Metrics,
     OnStep,
     mean_metrics,
-    restore_steppers,
-    save_steppers,
+    run_rounds,
     unheard,
     write_weights,
 )
 from latentctx_agents.origins import data_origin
 from latentctx_agents.returns import returns_of
-from latentctx_agents.runs import MetricsLog, RunFolder, read_metrics, training_record
+from latentctx_agents.runs import RunFolder, read_metrics, training_record
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
@@ -88,7 +87,7 @@ def fine_tune(
         DatasetError: a dataset is missing or damaged, or holds numbers that are none.
     """
     given = open_all(config, world_model, policy)
-    origin = {"world model": weights_hash(world_model)}
+    origin = {"world model": weights_hash(world_model), **data_origin(config.imitation.dataset)}
     if policy is not None:
         origin["policy"] = sha256_of(policy / WEIGHTS_FILE)
     RunFolder(directory, config, origin)
@@ -101,17 +100,17 @@ def fine_tune(
     agent = OnlineAime(config, given.model, first, device=device)
     agent.measure(sample_of(given, config))
     buffer = EpisodeBuffer(directory / "episodes")
-    buffer.keep(restore_steppers(agent.steppers, directory, rng=rng))
-    log = MetricsLog(directory, start=buffer.rounds)
     task = task_of(config.imitation.dataset)
     env = gym.make_vec(ENV_IDS[task], num_envs=config.episodes, **ENV_KWARGS)
+
+    def play(start: int) -> Iterator[tuple[int, Metrics]]:
+        buffer.keep(start)
+        return _rounds(agent, buffer, env, _batches(given, buffer, config, rng, device))
+
     try:
-        for done, metrics in _rounds(agent, buffer, env, _batches(given, buffer, config, rng, device)):
-            log.write(done, metrics)
-            save_steppers(agent.steppers, directory, rng=rng, rounds=done)
+        for done, metrics in run_rounds(agent.steppers, directory, rng, play):
             on_round(done, metrics)
     finally:
-        log.close()
         env.close()
     _finish(agent, directory, given)
     return agent

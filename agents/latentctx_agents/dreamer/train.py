@@ -16,12 +16,11 @@ from latentctx_agents.optim import (
     Metrics,
     OnStep,
     mean_metrics,
-    restore_steppers,
-    save_steppers,
+    run_rounds,
     unheard,
     write_weights,
 )
-from latentctx_agents.runs import MetricsLog, RunFolder
+from latentctx_agents.runs import RunFolder
 from latentctx_agents.world_models.model import as_encoder
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
@@ -47,7 +46,7 @@ def train(
         on_round: called with (rounds so far, metrics).
 
     Raises:
-        ValueError: the folder belongs to another training, or its checkpoint is damaged.
+        ValueError: the folder belongs to another training or another process trains in it, or its checkpoint is damaged.
     """
     RunFolder(directory, config)
     torch.manual_seed(config.seed)
@@ -55,14 +54,16 @@ def train(
     env = gym.make_vec(ENV_IDS[config.task], num_envs=config.episodes, **ENV_KWARGS)
     agent = Dreamer(config, int(np.prod(env.single_action_space.shape or ())), device=device)
     buffer = EpisodeBuffer(directory / "episodes")
-    buffer.keep(restore_steppers(agent.steppers, directory, rng=rng))
-    log = MetricsLog(directory, start=buffer.rounds)
-    for done, metrics in _rounds(agent, buffer, env, directory, rng, device):
-        if updates_after(done - 1, config):  # rows have the same columns
-            log.write(done, metrics)
-        on_round(done, metrics)
-    log.close()
-    env.close()
+
+    def play(start: int) -> Iterator[tuple[int, Metrics]]:
+        buffer.keep(start)
+        return _rounds(agent, buffer, env, directory, rng, device)
+
+    try:
+        for done, metrics in run_rounds(agent.steppers, directory, rng, play):
+            on_round(done, metrics)
+    finally:
+        env.close()
     return agent
 
 
@@ -94,7 +95,6 @@ def _rounds(
         done = buffer.rounds
         if done * config.snapshots // config.rounds > index * config.snapshots // config.rounds:
             snapshot(agent, directory / SNAPSHOTS / f"{done:05d}")
-        save_steppers(agent.steppers, directory, rng=rng, rounds=done)
         yield done, {"return": float(episodes.rewards.sum(axis=0).mean()), **means}
 
 
