@@ -1,5 +1,6 @@
 """check_latent_env: the public contract of every LatentCtx environment, as executable checks."""
 
+import functools
 import json
 import warnings
 from typing import Any
@@ -94,7 +95,15 @@ def _check_contexts(env_id: str, kwargs: dict[str, Any]) -> None:
             drawn_contexts.add(env.reset(seed=5)[1]["context"].__repr__())
     assert len(drawn_contexts) == 1, "a seed must draw the same context, hidden or observed"
     for split in SPLITS:
-        assert kind.space().contains(kind.sample(rng, split).as_array()), f"bad sample of split {split}"
+        with gym.make(env_id, **{**kwargs, "context_split": "all"}) as env:
+            has_it = split in env.unwrapped.splits  # type: ignore[attr-defined]
+        make = functools.partial(gym.make, env_id, **{**kwargs, "context_split": split})
+        if not has_it:
+            _assert_refused(make, f"context_split={split!r}, which its contexts do not have")
+            continue
+        with make() as env:
+            drawn = kind.coerce(env.reset(seed=3)[1]["context"])
+            assert kind.space().contains(drawn.as_array()), f"bad sample of split {split}"
 
 
 def _check_refusals(env_id: str, kwargs: dict[str, Any]) -> None:

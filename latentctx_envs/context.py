@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -16,6 +16,18 @@ def check_split(split: str) -> None:
     """Refuse a split name that no context type knows."""
     if split not in SPLITS:
         raise ValueError(f"context_split must be one of {', '.join(SPLITS)}; got {split!r}.")
+
+
+def check_split_of(split: Split, splits: Sequence[Split], world: object) -> None:
+    """Refuse a split that a world's contexts do not have.
+
+    Raises:
+        ValueError: it has no such split.
+    """
+    if split not in splits:
+        raise ValueError(
+            f"the contexts of this {type(world).__name__} have no split {split!r}: context_split must be {' or '.join(splits)}."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from latentctx_envs import episode
-from latentctx_envs.context import Context
+from latentctx_envs.context import Context, Split, check_split_of
 from latentctx_envs.observation import Observer
 from latentctx_envs.rendering import Renderer
 from latentctx_envs.settings import Settings
@@ -34,9 +34,10 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         action_space: of one control step.
         render_fps: control steps a second.
         render_mode: None or "rgb_array", the 256 px picture of `render()`.
+        splits: that its contexts have; None for those of their type.
 
     Raises:
-        ValueError: `render_mode` is unknown.
+        ValueError: `render_mode` is unknown, or the contexts have no such split.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
@@ -52,9 +53,12 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         action_space: spaces.Box,
         render_fps: int,
         render_mode: str | None = None,
+        splits: Sequence[Split] | None = None,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array'; got {render_mode!r}.")
+        self.splits = tuple(splits or context_type.splits)
+        check_split_of(settings.context_split, self.splits, self)
         self.metadata = {**self.metadata, "render_fps": render_fps / settings.action_repeat}
         self.settings = settings
         self.context_type = context_type

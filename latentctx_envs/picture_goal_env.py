@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from latentctx_envs.goal_images import image_distance
+from latentctx_envs.settings import check_flag
 
 KEYS = ("observation", "achieved_goal", "desired_goal")
 
@@ -34,6 +35,7 @@ class PictureGoalEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array'; got {render_mode!r}.")
+        check_flag("terminate_on_success", terminates)
         self.render_mode = render_mode
         self.observation_space = spaces.Dict({key: spaces.Box(0, 255, frame_shape, np.uint8) for key in KEYS})
         self._terminates = terminates

@@ -1,7 +1,7 @@
 """The keyword arguments that every LatentCtx environment takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Literal, Self, TypeGuard, get_args
 
@@ -58,8 +58,24 @@ class Settings:
         if not is_number(self.noise_scale) or not 0.0 <= self.noise_scale < float("inf"):
             raise ValueError(f"noise_scale must be a finite number from 0; got {self.noise_scale!r}.")
         for name in ("terminate_on_success", "context_visible"):
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise ValueError(f"{name} must be True or False; got {getattr(self, name)!r}.")
+            check_flag(name, getattr(self, name))
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Self:
+        """The settings among a world's keyword arguments, when it has taken its own out.
+
+        Raises:
+            TypeError: an argument is none.
+            ValueError: a value is not one of those named.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(arguments) - set(known))
+        if unknown:
+            raise TypeError(
+                f"this world has no argument {', '.join(unknown)}; beside its own (`latentctx envs <id>`) it takes "
+                f"{', '.join(known)}."
+            )
+        return cls(**arguments)
 
     @classmethod
     def showing(cls, goal_visible: bool, settings: Mapping[str, Any]) -> Self:
@@ -70,7 +86,8 @@ class Settings:
         """
         if "context_visible" in settings:
             raise ValueError("this world's context is a goal: say goal_visible instead of context_visible.")
-        return cls(context_visible=goal_visible, **settings)
+        check_flag("goal_visible", goal_visible)
+        return cls.of({"context_visible": goal_visible, **settings})
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -91,6 +108,16 @@ class Settings:
         if len(pair) != 2 or len(sides) != 2:
             raise ValueError(f"image_size must be a positive int or (height, width); got {size!r}.")
         return sides[0], sides[1], 3
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse anything but a truth value; a text such as "no" would count as True.
+
+    Raises:
+        ValueError: another value.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False; got {value!r}.")
 
 
 def is_whole(value: Any) -> TypeGuard[int]:

@@ -49,6 +49,11 @@ class Task(ABC):
     def place_context(self, data: mujoco.MjData, context: Context) -> None:  # noqa: B027
         """Put what shows the context (a target marker) in its place, if there is any; the dynamics never notice."""
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """That its contexts have."""
+        return self.context_type.splits
+
     def draw_context(self, rng: np.random.Generator, split: Split) -> Context:
         """A context of the named split; a task that fixes part of its context overrides it."""
         return self.context_type.sample(rng, split)

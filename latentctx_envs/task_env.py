@@ -8,7 +8,7 @@ from latentctx_envs.batch import Batch
 from latentctx_envs.context import Context
 from latentctx_envs.env import VIEW_SIZE, LatentContextEnv
 from latentctx_envs.rendering import Renderer
-from latentctx_envs.settings import Settings
+from latentctx_envs.settings import Settings, check_flag
 from latentctx_envs.task import Task
 
 
@@ -40,7 +40,9 @@ class TaskEnv(LatentContextEnv):
             action_space=task.action_space,
             render_fps=task.render_fps,
             render_mode=render_mode,
+            splits=task.splits,
         )
+        check_flag("render_context", render_context)
         self.task = task
         self.shows_context = bool(task.context_geoms)
         self._eyes = observation_renderer(task, settings)

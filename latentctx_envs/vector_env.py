@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from latentctx_envs import episode
 from latentctx_envs.batch import Batch
-from latentctx_envs.context import Context
+from latentctx_envs.context import Context, check_split_of
 from latentctx_envs.observation import Observer
 from latentctx_envs.render_pool import RenderPool
 from latentctx_envs.settings import Settings
@@ -106,6 +106,7 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
     """
 
     def __init__(self, task: Task, settings: Settings, vector: VectorSettings) -> None:
+        check_split_of(settings.context_split, task.splits, self)
         self.num_envs = num_envs = vector.num_envs
         self._mode = AutoresetMode(vector.autoreset_mode)
         self.metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": self._mode}

@@ -16,7 +16,7 @@ from latentctx_envs.kitchen.model import CAMERA, START, kitchen_limits, kitchen_
 from latentctx_envs.kitchen.states import PARTS, POSITIONS, VELOCITIES, parted, positions_of
 from latentctx_envs.kitchen.subtasks import ROBOT, SUBTASKS, reached
 from latentctx_envs.rendering import Renderer, RenderProfile
-from latentctx_envs.settings import Settings
+from latentctx_envs.settings import Settings, check_flag
 from latentctx_envs.stored_state import get_state
 
 IMAGE_SIZE = 120  # [pixels] of the authors' picture
@@ -70,7 +70,7 @@ class KitchenEnv(LatentContextEnv):
             raise ValueError("the kitchen's pictures cannot show its context: leave context_visible=False.")
         defaults = {"image_size": IMAGE_SIZE, "camera": CAMERA, "terminate_on_success": True}
         super().__init__(
-            Settings(**{**defaults, **settings}),
+            Settings.of({**defaults, **settings}),
             context_type=KitchenContext,
             vector_spaces={
                 "state": spaces.Box(-np.inf, np.inf, (POSITIONS + VELOCITIES,), np.float32),
@@ -79,7 +79,10 @@ class KitchenEnv(LatentContextEnv):
             action_space=spaces.Box(-1.0, 1.0, (ROBOT,), np.float32),
             render_fps=FPS,
             render_mode=render_mode,
+            splits=None if subtasks is None else ("all",),
         )
+        for name, flag in {"ordered": ordered, "noisy_pixels": noisy_pixels}.items():
+            check_flag(name, flag)
         self._fixed = None if subtasks is None else KitchenContext(tuple(subtasks))
         self._ordered, self._noisy_pixels = ordered, noisy_pixels
         ratios = np.full(POSITIONS + VELOCITIES, _ratio("object_noise_ratio", object_noise_ratio))

@@ -19,6 +19,7 @@ SPIN_LIMIT = 5.0  # [rad/s] target spin rates lie in [-5, 5]; 5 is the paper's f
 class LocomotionContext(Context):
     """What is hidden from the agent during one episode: what it is rewarded for."""
 
+    splits: ClassVar[tuple[Split, ...]] = ("all",)
     tasks: ClassVar[tuple[str, ...]]  # names in the order of the one-hot vector
 
     task: str  # one of `tasks`
@@ -30,7 +31,7 @@ class LocomotionContext(Context):
 
     @classmethod
     def sample(cls, rng: np.random.Generator, split: Split = "all") -> Self:
-        """Draw a task uniformly; the splits do not differ."""
+        """Draw a task uniformly; there are no splits."""
         check_split(split)
         return cls(task=cls.tasks[int(rng.integers(len(cls.tasks)))])
 

@@ -55,4 +55,4 @@ def task_and_settings(
     """The task and the settings that an environment's keyword arguments describe."""
     own = {name: value for name, value in arguments.items() if name in TASK_ARGUMENTS}
     rest = {name: value for name, value in arguments.items() if name not in TASK_ARGUMENTS}
-    return kind(**own), Settings(**{"image_size": IMAGE_SIZE, **rest})
+    return kind(**own), Settings.of({"image_size": IMAGE_SIZE, **rest})

@@ -15,7 +15,7 @@ from latentctx_envs.meta_world.engine import Sawyer, make_sawyer
 from latentctx_envs.meta_world.senses import FRAME
 from latentctx_envs.meta_world.splits import TASKS, TWICE, tasks_of
 from latentctx_envs.rendering import Renderer, RenderProfile, Window
-from latentctx_envs.settings import Settings
+from latentctx_envs.settings import Settings, check_flag, is_number
 
 IMAGE_SIZE = 120  # [pixels] of the authors' window
 CAMERA_INDEX = 2  # of CAMERA, in every task
@@ -86,8 +86,16 @@ class MetaWorldEnv(LatentContextEnv):
         checked = Settings.showing(goal_visible, given)
         self._tasks = _choice(task, tasks, checked.context_split)
         self._known = _choice(task, tasks, "all")  # that a context may name
-        if not 0.0 <= hand_jitter <= 0.1:
+        if not is_number(hand_jitter) or not 0.0 <= hand_jitter <= 0.1:
             raise ValueError(f"hand_jitter must lie in [0, 0.1] m; got {hand_jitter!r}.")
+        flags = {
+            "opening_action": opening_action,
+            "window": window,
+            "frozen_goal": frozen_goal,
+            "twice": twice,
+        }
+        for name, flag in {**flags, "render_context": render_context}.items():
+            check_flag(name, flag)
         weights = np.array([2.0 if twice and name in TWICE else 1.0 for name in self._tasks])
         self._shares = weights / weights.sum()
         self._jitter, self._opening_action = hand_jitter, opening_action
@@ -104,6 +112,7 @@ class MetaWorldEnv(LatentContextEnv):
             action_space=spaces.Box(-1.0, 1.0, (4,), np.float32),
             render_fps=FPS,
             render_mode=render_mode,
+            splits=None if task is None and isinstance(tasks, str | None) else ("all",),
         )
         self._engines: dict[str, Sawyer] = {}
         self._renderers: dict[tuple[str, bool], Renderer] = {}
@@ -312,9 +321,9 @@ def _choice(task: str | None, tasks: str | Sequence[str] | None, split: Split) -
         tasks = "ml45"
     if isinstance(tasks, str):
         return tasks_of(tasks, split)
-    if task is None and split != "all":
+    if split != "all":
         raise ValueError(
-            f"context_split chooses among the tasks of a named set, such as ml45; tasks={tasks!r} has no splits: leave "
+            f"context_split chooses among the tasks of a named set, such as ml45; {task or tasks!r} has no splits: leave "
             f"'all', got {split!r}."
         )
     chosen = (task,) if task is not None else tuple(tasks or ())

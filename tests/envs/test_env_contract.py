@@ -19,8 +19,8 @@ from latentctx_envs.wrappers import EncodeObservation
 PIXELS = {"observation": "pixels", "image_size": 40, "render_profile": "turbo"}
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "position": {"observation": "position", "context_split": "train"},
-    "observed": {"context": "observed", "context_split": "test"},
+    "position": {"observation": "position"},
+    "observed": {"context": "observed"},
     "pixels": PIXELS,
     "wide": {**PIXELS, "image_size": (40, 56), "render_profile": "fast"},
     "dict": {**PIXELS, "observation": ("pixels", "state")},
@@ -29,6 +29,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "viewer": {"render_mode": "rgb_array"},
 }
 POINT_MASS_VARIANTS: dict[str, dict[str, Any]] = {
+    "train": {"observation": "position", "context_split": "train"},
+    "test": {"context": "observed", "context_split": "test"},
     "visible": {**PIXELS, "goal_visible": True},
     "viewer-context": {"render_mode": "rgb_array", "render_context": True},
 }

@@ -12,6 +12,7 @@ from latentctx_envs.point_mass.env import PointMassEnv
 from latentctx_envs.settings import Settings
 
 ID = "LatentCtx-PointMass-v0"
+KITCHEN = ("microwave", "kettle", "light switch", "slide cabinet")
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "observation": ({"observation": "rgb"}, "state, position, pixels"),
     "observation-none": ({"observation": None}, "state, position, pixels"),
@@ -85,8 +86,10 @@ def test_a_context_that_nothing_shows_cannot_be_made_visible(refuses) -> None:
 
 
 def test_unknown_setting_is_refused_by_name(refuses) -> None:
-    with refuses("imagesize", error=TypeError):
+    with refuses("has no argument imagesize", "image_size", error=TypeError):
         PointMassEnv(imagesize=84)
+    with refuses("has no argument render_context", error=TypeError):
+        gym.make("LatentCtx-Walker-v0", render_context=True)
 
 
 def test_settings_are_frozen(refuses) -> None:
@@ -163,3 +166,32 @@ def test_settings_take_numpys_numbers_and_no_words_for_truth(refuses):
     for name in ("observation", "render_profile"):
         with refuses(name, "must be one of"):
             gym.make("LatentCtx-PointMass-v0", **{name: ["state", ["x"]]})
+
+
+@pytest.mark.parametrize(
+    ("env_id", "arguments", "told"),
+    [
+        ("LatentCtx-Walker-v0", {"context_split": "train"}, "have no split 'train'"),
+        ("LatentCtx-WalkerRun-v0", {"context_split": "test"}, "have no split 'test'"),
+        ("LatentCtx-PickPlace-v0", {"context_split": "test"}, "has no splits"),
+        ("LatentCtx-MetaWorldGoal-v0", {"context_split": "train"}, "has no splits"),
+        ("LatentCtx-Kitchen-v0", {"context_split": "train", "subtasks": KITCHEN}, "have no split 'train'"),
+        ("LatentCtx-PickPlace-v0", {"frozen_goal": "no"}, "frozen_goal must be True or False"),
+        ("LatentCtx-PickPlace-v0", {"window": 0}, "window must be True or False"),
+        ("LatentCtx-PickPlace-v0", {"hand_jitter": "a"}, "hand_jitter must lie in"),
+        ("LatentCtx-PickPlace-v0", {"goal_visible": "no"}, "goal_visible must be True or False"),
+        ("LatentCtx-Kitchen-v0", {"ordered": "false"}, "ordered must be True or False"),
+        ("LatentCtx-PointMass-v0", {"render_context": "x"}, "render_context must be True or False"),
+    ],
+)
+def test_what_a_world_does_not_know_or_cannot_do_is_refused(
+    refuses: Any, env_id: str, arguments: dict[str, Any], told: str
+) -> None:
+    with refuses(told):
+        gym.make(env_id, **arguments)
+
+
+@pytest.mark.parametrize("env_id", ["LatentCtx-Walker-v0", "LatentCtx-CheetahRun-v0"])
+def test_a_vector_has_the_splits_of_its_world(refuses: Any, env_id: str) -> None:
+    with refuses("have no split 'train'"):
+        gym.make_vec(env_id, num_envs=2, context_split="train")

@@ -37,7 +37,7 @@ def envs(words: list[str]) -> None:
         context = base.context_type
         if isinstance(base, LatentContextEnv):
             console.print(f"\ncontext: {context.__name__} {context.space()}", markup=False)
-            console.print(f"splits: {', '.join(context.splits)}")
+            console.print(f"splits: {', '.join(base.splits)}")
             console.print(f'make: gym.make("{arguments.id}", observation="pixels")', markup=False)
         else:
             console.print(f"\ncontext: {context.__name__}")
