@@ -16,7 +16,7 @@ from latentctx_envs.batch import Batch
 from latentctx_envs.context import Context, check_split_of
 from latentctx_envs.observation import Observer
 from latentctx_envs.render_pool import RenderPool
-from latentctx_envs.settings import Settings
+from latentctx_envs.settings import Settings, is_whole
 from latentctx_envs.task import Task
 from latentctx_envs.task_env import observation_renderer
 
@@ -41,8 +41,8 @@ class VectorSettings:
 
     def __post_init__(self) -> None:
         """Refuse impossible values in words and make the mode Gymnasium's enumeration."""
-        if self.num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1; got {self.num_envs}.")
+        if not is_whole(self.num_envs) or self.num_envs < 1:
+            raise ValueError(f"num_envs must be a whole number from 1; got {self.num_envs!r}.")
         self._check_steps()
         modes = [mode.value for mode in AutoresetMode]
         if self.autoreset_mode not in (*modes, *AutoresetMode):

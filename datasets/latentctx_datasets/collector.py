@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium as gym
 import minari
 import numpy as np
-from gymnasium import spaces
+from gymnasium import spaces, wrappers
 from gymnasium.envs.registration import EnvSpec
 
 from latentctx_datasets.library import DatasetError
@@ -14,6 +14,17 @@ from latentctx_datasets.recording import Recording
 from latentctx_datasets.replay import latent_env
 from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.settings import SIGHT
+
+HARMLESS = (
+    wrappers.TimeLimit,
+    wrappers.OrderEnforcing,
+    wrappers.PassiveEnvChecker,
+    wrappers.RecordEpisodeStatistics,
+    wrappers.RecordVideo,
+    wrappers.HumanRendering,
+    gym.ObservationWrapper,
+)
+"""Wrappers that pass on each action as one step of the world."""
 
 
 class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
@@ -30,13 +41,14 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
         dataset = env.create_dataset(demonstrator="me")
 
     Args:
-        env: one environment of this project. Wrappers that change actions go around the collector, others may go inside.
+        env: one environment of this project. Time limits, wrappers of observations and `PinContext` may go inside; all others,
+            which might do other actions, skip or repeat steps or begin episodes by themselves, go around the collector.
         dataset_id: of the dataset that is made, such as "mine/point-mass-v0".
         shared: several collectors record one dataset, those of a vector of environments, in one process or many. Each says
             so, and when all are closed `finish_recording` makes it.
 
     Raises:
-        DatasetError: the id is none, there is such a dataset, the environment is of another project, actions are changed
+        DatasetError: the id is none, there is such a dataset, the environment is of another project or other wrappers are
             inside, somebody else records under this id, or what was recorded before is of another world or dataset.
     """
 
@@ -47,10 +59,7 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
                 "DemonstrationCollector(gym.make(...), dataset_id, shared=True), ...])."
             )
         self._world = latent_env(env)
-        if env.action_space != env.unwrapped.action_space:
-            raise DatasetError(
-                "wrappers that change actions go around the DemonstrationCollector, not inside."
-            )
+        _refuse_wrappers(env)
         super().__init__(env)
         self.dataset_id = dataset_id
         self._recording = Recording(dataset_id, _of_states(env.spec, self._world), shared=shared)
@@ -165,6 +174,23 @@ class _Episode:
             "terminations": terminations,
             "truncations": truncations,
         }
+
+
+def _refuse_wrappers(env: gym.Env[Any, Any]) -> None:
+    """Refuse wrappers that might not pass on each action as one step of the world.
+
+    Raises:
+        DatasetError: there is one inside.
+    """
+    from latentctx_envs.wrappers import EncodeObservation, PinContext  # loads PyTorch
+
+    while isinstance(env, gym.Wrapper):
+        if not isinstance(env, (*HARMLESS, EncodeObservation, PinContext)):
+            raise DatasetError(
+                f"{type(env).__name__} may change what is done or when episodes begin: put it around the DemonstrationCollector, "
+                "not inside."
+            )
+        env = env.env
 
 
 def _of_states(made: EnvSpec | None, world: LatentContextEnv) -> EnvSpec:

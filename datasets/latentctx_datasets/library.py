@@ -44,6 +44,10 @@ def check_id(dataset_id: str) -> str:
     """
     if not ID_PATTERN.fullmatch(dataset_id):
         raise DatasetError(f"a dataset id looks like 'latentctx/point-mass/expert-v0'; got {dataset_id!r}.")
+    if len(dataset_id.rpartition("/")[0]) == 1:
+        raise DatasetError(
+            f"Minari wants two characters or more before the last part of an id; got {dataset_id!r}."
+        )
     return dataset_id
 
 
@@ -346,7 +350,7 @@ def played_in(dataset_id: str) -> PlayedIn:
     spec = spec_of(load(dataset_id))
     kwargs = {name: value for name, value in spec.kwargs.items() if name not in SIGHT}
     if spec.max_episode_steps != gym.spec(spec.id).max_episode_steps:
-        kwargs["max_episode_steps"] = spec.max_episode_steps
+        kwargs["max_episode_steps"] = -1 if spec.max_episode_steps is None else spec.max_episode_steps
     return PlayedIn(spec.id, kwargs)
 
 

@@ -82,6 +82,13 @@ class Recording:
             raise DatasetError(f"{self.dataset_id} was created or closed: a new collector records anew.")
         if not self.files():
             raise DatasetError(f"no episode was recorded for {self.dataset_id}.")
+        for name, text in {
+            "demonstrator": demonstrator,
+            "description": description,
+            "author": author,
+        }.items():
+            if not isinstance(text, str):
+                raise DatasetError(f"{name} must be a text; got {text!r}.")
         _hold(self._lock, self._folder, fcntl.LOCK_EX)
         with gym.make(self.world) as env:
             write(

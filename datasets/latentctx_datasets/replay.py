@@ -13,17 +13,31 @@ import numpy as np
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_envs.env import LatentContextEnv
-from latentctx_envs.rendering import RenderProfile
+from latentctx_envs.rendering import RenderProfile, check_profile
+from latentctx_envs.settings import check_flag, is_whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """From where and how frames are rendered."""
+    """From where and how frames are rendered.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
 
     image_size: int = 84  # [pixels] side of the square frame (AIME: 64)
     camera: str | int | None = None  # name or index; None for the world's own
     render_profile: RenderProfile = "fast"  # "reference", "fast" or "turbo"
     goal_visible: bool = False  # draw the context: the observable-context control; not of locomotion
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values in words."""
+        if not is_whole(self.image_size) or self.image_size < 1:
+            raise ValueError(
+                f"image_size of a view is the side of a square, from 1; got {self.image_size!r}."
+            )
+        check_profile(self.render_profile)
+        check_flag("goal_visible", self.goal_visible)
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of an environment that shows this view."""
@@ -92,9 +106,14 @@ def replay(
     extras = dataset.storage.get_episode_metadata(indices)
     for index, extra in zip(indices, extras, strict=True):
         infos = dataset[index].infos
-        if infos is None or "physics_state" not in infos or "context_json" not in extra:
+        if infos is None or "physics_state" not in infos:
             raise DatasetError(
                 f"{dataset.id} stores no physics states: pixels cannot be derived from it. Record with DemonstrationCollector."
+            )
+        if "context_json" not in extra:
+            raise DatasetError(
+                f"{dataset.id} names no contexts, which decide where things stand (Minari's combine drops them): pixels cannot "
+                "be derived from it."
             )
         context = json.loads(extra["context_json"])
         yield np.stack([env.frame(state, context) for state in infos["physics_state"][::every]])

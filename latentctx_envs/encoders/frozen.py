@@ -23,7 +23,7 @@ class FrozenEncoder:
         device: torch device.
 
     Raises:
-        ValueError: no such encoder, or its files are damaged.
+        ValueError: no such encoder, its files are damaged, or there is no such device.
     """
 
     def __init__(self, encoder: str | Path | Encoder, *, device: str = "cpu") -> None:
@@ -32,7 +32,12 @@ class FrozenEncoder:
                 f"an encoder is an Encoder, a folder or a name; got the module {type(encoder).__name__}."
             )
         self.module = copy.deepcopy(encoder) if isinstance(encoder, Encoder) else load_encoder(encoder)
-        self.module.requires_grad_(False).eval().to(device)
+        self.module.requires_grad_(False).eval()
+        try:
+            self.module.to(device)
+        except (RuntimeError, AssertionError) as error:  # PyTorch's, of a name or a machine without it
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"device={device!r} cannot be used here: {reason}") from None
         self._device = device
 
     @property
@@ -52,25 +57,33 @@ class FrozenEncoder:
             return
         if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
             raise ValueError(
-                f"{who} needs pixels; this env's observation is {space}. Make it with observation='pixels'."
+                f"{who} needs pixels, uint8 (height, width, 3), or a Dict with them as 'pixels'; this env's observation is "
+                f"{_line(space)}. Worlds of this project show them with observation='pixels'."
             )
+        if space.high.max() <= 1:
+            raise ValueError(f"{who}: the encoder takes pixels from 0 to 255; those of this env end at 1.")
         height, width, channels = self.module.input_shape
         if space.shape == (channels, height, width):
             raise ValueError(
                 f"{who}: the encoder takes frames (height, width, 3), this env gives {space.shape}: put the encoder inside "
                 "the wrapper that transposes them."
             )
+        if space.shape[2] != channels:
+            raise ValueError(
+                f"{who}: the encoder takes single frames of {channels} channels, this env gives {space.shape}: show colours, and "
+                "stack frames around this wrapper, not inside."
+            )
         if space.shape != self.module.input_shape:
             raise ValueError(
-                f"{who}: the encoder takes {height}x{width} frames, this env gives {space.shape}. "
-                f"Make it with image_size=({height}, {width})."
+                f"{who}: the encoder takes {height}x{width} frames, this env gives {space.shape}. Resize them, or make a world "
+                f"of this project with image_size=({height}, {width})."
             )
 
     def _check_vector_space(self, space: spaces.Space[Any], who: str) -> None:
         fits = isinstance(space, spaces.Box) and space.dtype == np.float32
         if not fits or space.shape != self.module.input_shape:
             raise ValueError(
-                f"{who}: the encoder reads {self.module.reads}; this env's observation is {space}. Make that world with "
+                f"{who}: the encoder reads {self.module.reads}; this env's observation is {_line(space)}. Make that world with "
                 f"observation={self.module.config.observed!r}."
             )
 
@@ -91,3 +104,8 @@ class FrozenEncoder:
         fits = pixels.flags.c_contiguous and pixels.flags.writeable  # a mapped array is not: torch would warn
         tensor = torch.from_numpy(pixels if fits else np.array(pixels, order="C", subok=False))
         return self.module(tensor.to(self._device)).cpu().numpy()
+
+
+def _line(space: spaces.Space[Any]) -> str:
+    """A space in one line; NumPy breaks those of long bounds."""
+    return " ".join(str(space).split())

@@ -28,6 +28,8 @@ def load_encoder(name: str | Path, *, revision: str | None = None, local_files_o
     Raises:
         ValueError: there is no such encoder, its files are damaged, or its class is not in the registry.
     """
+    if not isinstance(name, (str, Path)):
+        raise ValueError(f"an encoder is an Encoder, a folder or a name; got {name!r}.")
     directory = Path(name)
     if not directory.is_dir() and str(name) in zoo_names():
         directory = ZOO / str(name)

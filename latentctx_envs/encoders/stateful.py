@@ -94,6 +94,11 @@ class Streams:
         self._device = device
         self._state = module.initial(count)
 
+    @property
+    def follows_actions(self) -> bool:
+        """Whether it looks at actions."""
+        return self._bounds is not None
+
     def begin(self, observations: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Features (k, D) of the first observations (k, ...) of some environments' episodes."""
         with threads_for(self._numbers(observations)), torch.inference_mode():

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any
 
 import mujoco
@@ -83,6 +84,8 @@ class KitchenEnv(LatentContextEnv):
         )
         for name, flag in {"ordered": ordered, "noisy_pixels": noisy_pixels}.items():
             check_flag(name, flag)
+        if not isinstance(subtasks, (Sequence, NoneType)):
+            raise ValueError(f"subtasks must be a sequence of four sub-tasks, or None; got {subtasks!r}.")
         self._fixed = None if subtasks is None else KitchenContext(tuple(subtasks))
         self._ordered, self._noisy_pixels = ordered, noisy_pixels
         ratios = np.full(POSITIONS + VELOCITIES, _ratio("object_noise_ratio", object_noise_ratio))

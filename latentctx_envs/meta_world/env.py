@@ -1,6 +1,7 @@
 """LatentCtx-MetaWorld-v0, -PickPlace-v0 and -Door-v0: Sawyer tasks whose goal or task is hidden (arXiv 2305.16985)."""
 
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any
 
 import mujoco
@@ -326,6 +327,8 @@ def _choice(task: str | None, tasks: str | Sequence[str] | None, split: Split) -
             f"context_split chooses among the tasks of a named set, such as ml45; {task or tasks!r} has no splits: leave "
             f"'all', got {split!r}."
         )
+    if not isinstance(tasks, (Sequence, NoneType)):
+        raise ValueError(f"tasks must be the name of a set or a sequence of tasks; got {tasks!r}.")
     chosen = (task,) if task is not None else tuple(tasks or ())
     unknown = [name for name in chosen if name not in TASKS]
     if unknown or not chosen or len(set(chosen)) < len(chosen):

@@ -24,7 +24,8 @@ class EncodeObservation(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         device: torch device.
 
     Raises:
-        ValueError: the environment does not show what the encoder takes, or not of its size.
+        ValueError: the environment does not show what the encoder takes, or not of its size, or wrappers inside change
+            the actions that a filter follows.
     """
 
     def __init__(self, env: gym.Env[Any, Any], encoder: str | Path | Encoder, device: str = "cpu") -> None:
@@ -40,18 +41,23 @@ class EncodeObservation(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
             who="EncodeObservation",
             device=device,
         )
+        self._transform.refuse_changed_actions(env.action_space, env.unwrapped.action_space)
         self.encoder = self._transform.encoder
         self.observation_space = self._transform.space
+        self._ended = False
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Reset the environment and encode what it shows."""
         observation, info = self.env.reset(**kwargs)
+        self._ended = False
         return _single(self._transform.reset(_batch(observation))), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step the environment and encode what it shows."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        encoded = _single(self._transform.step(_batch(observation), np.asarray(action)[None]))
+        begins = np.array([self._ended])  # an environment inside that resets itself shows a new episode
+        encoded = _single(self._transform.step(_batch(observation), np.asarray(action)[None], begins))
+        self._ended = bool(terminated or truncated)
         return encoded, reward, terminated, truncated, info
 
 

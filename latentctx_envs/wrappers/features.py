@@ -24,12 +24,13 @@ class Transform:
         space: of one environment's observations.
         action_space: of one environment's actions, which a filter follows.
         count: N.
-        settings: of the environments, where they have some: frames of another profile than the encoder's give a warning.
+        settings: of the environments, where they have some: frames of another profile than the encoder's, or steps of
+            another length than those it followed, give a warning.
         who: the wrapper's name, for its refusals.
         device: torch device.
 
     Raises:
-        ValueError: no such encoder, or one that does not take these observations or actions.
+        ValueError: no such encoder, one that does not take these observations or actions, or features are there already.
     """
 
     def __init__(
@@ -46,19 +47,35 @@ class Transform:
         self.encoder = FrozenEncoder(encoder, device=device)
         module = self.encoder.module
         self._kind = module.observed if isinstance(module, StatefulEncoder) else PIXELS
-        if self._kind == PIXELS:
-            _warn_of_other_frames(module, settings, who)
+        _warn_of_another_world(module, settings, who, frames=self._kind == PIXELS)
         self.space = self._encoded_space(space, who)
+        self._who = who
         self._streams: Streams | None = None
         if isinstance(module, StatefulEncoder):
             self._streams = Streams(module, count, action_space, device=device)
         self._last = np.zeros((count, module.features_dim), np.float32)
+
+    def refuse_changed_actions(self, given: spaces.Space[Any], executed: spaces.Space[Any]) -> None:
+        """Refuse an encoder that follows actions where it would be told others than those that are executed.
+
+        Raises:
+            ValueError: wrappers inside change actions.
+        """
+        if self._streams is not None and self._streams.follows_actions and given != executed:
+            raise ValueError(
+                f"{self._who}: the encoder follows the actions that are executed; put wrappers that change them around this "
+                "one, not inside."
+            )
 
     def _encoded_space(self, space: spaces.Space[Any], who: str) -> spaces.Space[Any]:
         """Box -> Box; in a Dict what is encoded becomes "features", or stays "observation" beside its goals."""
         if isinstance(space, spaces.Dict) and self._key(space.spaces) in space.spaces:
             seen = self._key(space.spaces)
             self.encoder.check_space(space[seen], who)
+            if seen != GOAL_OBSERVATION and FEATURES in space.spaces:
+                raise ValueError(
+                    f"{who}: the observation has {FEATURES!r} already, which these would replace: rename them inside."
+                )
             return spaces.Dict(self._replaced(space.spaces, self.encoder.space))
         self.encoder.check_space(space, who)
         return self.encoder.space
@@ -127,12 +144,16 @@ class Transform:
         }
 
 
-def _warn_of_other_frames(encoder: Encoder, settings: Any, who: str) -> None:
-    """Frames of another profile are taken, but features of them are not those of the pretraining."""
-    trained, drawn = encoder.render_profile, getattr(settings, "render_profile", None)
-    if None not in (trained, drawn) and trained != drawn:
-        warnings.warn(
-            f"{who}: the encoder was trained on frames of render_profile={trained!r}, this environment draws {drawn!r}, and "
-            f"its features will differ. Make it with render_profile={trained!r}.",
-            stacklevel=4,
-        )
+def _warn_of_another_world(encoder: Encoder, settings: Any, who: str, *, frames: bool) -> None:
+    """What looks or moves otherwise is taken, but its features are not those of the pretraining."""
+    compared = {"render_profile": encoder.render_profile} if frames else {}
+    if isinstance(encoder, StatefulEncoder):
+        compared["action_repeat"] = encoder.training_record.get("action_repeat")
+    for name, trained in compared.items():
+        has = getattr(settings, name, None)
+        if None not in (trained, has) and trained != has:
+            warnings.warn(
+                f"{who}: the encoder was trained with {name}={trained!r}, this environment has {has!r}, and its features will "
+                f"differ. Make it with {name}={trained!r}.",
+                stacklevel=4,
+            )

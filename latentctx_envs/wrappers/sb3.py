@@ -41,6 +41,11 @@ class VecEncodeObservation(VecEnvWrapper):
     """
 
     def __init__(self, venv: VecEnv, encoder: str | Path | Encoder, device: str = "cpu") -> None:
+        if not isinstance(venv, VecEnv):
+            raise ValueError(
+                f"VecEncodeObservation wraps Stable-Baselines3's VecEnv; got {type(venv).__name__}. Gymnasium's go into "
+                "EncodeObservation or VectorEncodeObservation, and to_sb3 makes a VecEnv of a vector."
+            )
         self._transform = Transform(
             encoder,
             venv.observation_space,

@@ -21,7 +21,8 @@ class VectorEncodeObservation(gym.vector.VectorWrapper):
         device: torch device.
 
     Raises:
-        ValueError: the environments do not show what the encoder takes, or not of its size.
+        ValueError: the environments do not show what the encoder takes, or not of its size, or wrappers inside change
+            the actions that a filter follows.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class VectorEncodeObservation(gym.vector.VectorWrapper):
             who="VectorEncodeObservation",
             device=device,
         )
+        self._transform.refuse_changed_actions(env.single_action_space, env.unwrapped.single_action_space)
         self.encoder = self._transform.encoder
         self.single_observation_space = self._transform.space
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)

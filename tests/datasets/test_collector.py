@@ -11,7 +11,7 @@ import gymnasium as gym
 import minari
 import numpy as np
 import pytest
-from gymnasium.wrappers import RescaleAction
+from gymnasium.wrappers import Autoreset, MaxAndSkipObservation, RescaleAction, StickyAction
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -29,7 +29,7 @@ from latentctx_datasets import (
 from latentctx_datasets.demonstrators.point_mass import PointMassExpert
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.rollout import rollout
-from latentctx_envs.wrappers import EncodeObservation
+from latentctx_envs.wrappers import EncodeObservation, PinContext
 
 ID = "mine/demonstrations-v0"
 Refuses = Callable[..., Any]
@@ -182,8 +182,13 @@ def test_what_cannot_be_recorded_is_refused(refuses: Refuses) -> None:
     with refuses("shows no bare states"):
         DemonstrationCollector(gym.make("LatentCtx-MetaWorldGoal-v0", task="reach-v3"), ID)
     rescaled = RescaleAction(gym.make("LatentCtx-PointMass-v0"), np.float32(-2.0), np.float32(2.0))
-    with refuses("go around the DemonstrationCollector"):
-        DemonstrationCollector(rescaled, ID)
+    plain = gym.make("LatentCtx-PointMass-v0")
+    for wrapped in (rescaled, Autoreset(plain), StickyAction(plain, 0.5), MaxAndSkipObservation(plain, 4)):
+        with refuses(f"{type(wrapped).__name__} may change", "around the DemonstrationCollector"):
+            DemonstrationCollector(wrapped, ID)
+    with refuses("two characters or more"):  # Minari would take no such id
+        DemonstrationCollector(plain, "a/x-v0")
+    DemonstrationCollector(PinContext(plain, {"goal": (0.1, 0.2)}), ID).close()
     with refuses("no episode was recorded"):
         DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID).create_dataset()
 
@@ -257,3 +262,28 @@ def test_what_the_view_does_not_say_of_the_frames_is_the_worlds() -> None:
         frames = open_store(name, view, workers=1).frames
         assert (frames == next(replay(dataset, view, [0]))).all()  # its own, not those of the same steps
     assert len(hashes) == 1
+
+
+def test_a_recording_without_a_time_limit_keeps_none() -> None:
+    env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=-1), ID)
+    play(env, 0, steps=110)
+    env.create_dataset()
+    world = library.played_in(ID)
+    made = gym.make(world.env_id, **world.env_kwargs).spec
+    assert made is not None and made.max_episode_steps is None
+
+
+def test_episodes_that_minari_combined_say_that_their_contexts_are_gone(refuses: Refuses) -> None:
+    for name in ("mine/one-v0", "mine/two-v0"):
+        env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=3), name)
+        play(env, 0)
+        env.create_dataset()
+    minari.combine_datasets([load("mine/one-v0"), load("mine/two-v0")], "mine/both-v0")
+    with refuses("names no contexts", "Minari's combine drops them"):
+        open_store("mine/both-v0", View(image_size=16, render_profile="turbo"), workers=1)
+
+
+@pytest.mark.parametrize("wrong", [{"image_size": (24, 24)}, {"image_size": 0}, {"goal_visible": "no"}])
+def test_views_that_are_none_are_refused(refuses: Refuses, wrong: dict[str, Any]) -> None:
+    with refuses("from 1" if "image_size" in wrong else "True or False"):
+        View(**wrong)

@@ -174,6 +174,27 @@ def test_what_it_does_not_take_is_refused(refuses: Any) -> None:
         LatentEncoderConfig(family="hopper", observed="state", action_dim=6)
 
 
+@pytest.mark.filterwarnings("ignore:.*precision lowered by casting:UserWarning")
+def test_it_is_told_the_actions_that_are_executed_or_refused(refuses: Any) -> None:
+    changed = gym.wrappers.RescaleAction(gym.make(ID, **SEEN), np.float32(0.0), np.float32(1.0))
+    with refuses("put wrappers that change them around"):
+        EncodeObservation(changed, encoder_of())
+    vector = gym.wrappers.vector.RescaleAction(
+        gym.make_vec(ID, num_envs=2, vectorization_mode="sync", **SEEN), 0.0, 1.0
+    )
+    with refuses("put wrappers that change them around"):
+        VectorEncodeObservation(vector, encoder_of())
+
+
+def test_an_environment_inside_that_resets_itself_begins_anew() -> None:
+    encoder = encoder_of()
+    inside = EncodeObservation(gym.wrappers.Autoreset(gym.make(ID, **{**SEEN, "max_episode_steps": 3})), encoder)
+    around = gym.wrappers.Autoreset(EncodeObservation(gym.make(ID, **{**SEEN, "max_episode_steps": 3}), encoder))
+    np.testing.assert_array_equal(inside.reset(seed=0)[0], around.reset(seed=0)[0])
+    for action in np.clip(drawn(0, 9), -1, 1):
+        np.testing.assert_array_equal(inside.step(action)[0], around.step(action)[0])
+
+
 class _OtherActions(gym.ActionWrapper):
     """Two numbers instead of six."""
 

@@ -1,5 +1,6 @@
 """EncodeObservation and its vector twin: spaces, values, terminal observations, a hand-written agent."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-from latentctx_envs.encoders import FrozenEncoder
+from latentctx_envs.encoders import FrozenEncoder, zoo_names
+from latentctx_envs.encoders.base import read_config
+from latentctx_envs.encoders.registry import ZOO
 from latentctx_envs.wrappers import EncodeObservation, VectorEncodeObservation
 
 ID = "LatentCtx-PointMass-v0"
@@ -157,6 +160,48 @@ def test_frames_of_another_size_are_refused_in_words(tiny_encoder, refuses) -> N
         EncodeObservation(gym.make(ID, observation="pixels", image_size=48), tiny_encoder)
     with refuses("32x32", "(32, 40, 3)", "image_size=(32, 32)"):
         make_vector(tiny_encoder, image_size=(32, 40))
+
+
+def test_what_other_environments_show_is_refused_with_what_would_help(tiny_encoder, refuses) -> None:
+    env = gym.make(ID, **PIXELS)
+    stacked = gym.wrappers.FrameStackObservation(env, 2)
+    grey = gym.wrappers.GrayscaleObservation(env, keep_dim=True)
+    for shown, told in {
+        "a Dict with them as 'pixels'": stacked,
+        "show colours, and stack frames around": grey,
+        "those of this env end at 1": gym.wrappers.RescaleObservation(env, np.uint8(0), np.uint8(1)),
+    }.items():
+        with refuses(shown):
+            EncodeObservation(told, tiny_encoder)
+    with refuses("an encoder is an Encoder, a folder or a name; got None"):
+        EncodeObservation(env, None)  # type: ignore[arg-type]
+    with refuses("device='warp' cannot be used here"):
+        EncodeObservation(env, tiny_encoder, device="warp")
+
+
+def test_a_second_encoder_does_not_replace_the_features_of_the_first(tiny_encoder, refuses) -> None:
+    env = gym.make(ID, **DICT)
+    twice = gym.wrappers.TransformObservation(
+        env,
+        lambda seen: {**seen, "features": seen["state"]},
+        spaces.Dict({**env.observation_space.spaces, "features": env.observation_space["state"]}),  # type: ignore[attr-defined]
+    )
+    with refuses("has 'features' already"):
+        EncodeObservation(twice, tiny_encoder)
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_encoders_that_ship_warn_of_worlds_that_look_or_move_otherwise(name: str) -> None:
+    published = read_config(ZOO / name)["published"]
+    arguments = dict(published["arguments"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EncodeObservation(gym.make(published["world"], **arguments), name).close()
+    other = {"render_profile": {"fast": "turbo", "turbo": "fast"}, "action_repeat": {2: 1}}
+    changed = next(key for key in other if key in arguments)
+    arguments[changed] = other[changed][arguments[changed]]
+    with pytest.warns(UserWarning, match=f"was trained with {changed}="):
+        EncodeObservation(gym.make(published["world"], **arguments), name).close()
 
 
 def test_unknown_encoders_are_refused_in_words(refuses) -> None:

@@ -201,5 +201,5 @@ def test_frames_of_another_profile_are_taken_with_a_warning(tiny_encoder_dir):
     EncodeObservation(make(render_profile="fast"), encoder).close()
     with pytest.warns(UserWarning, match="render_profile='fast'"):
         EncodeObservation(make(render_profile="turbo"), encoder).close()
-    with pytest.warns(UserWarning, match="draws 'turbo'"):
+    with pytest.warns(UserWarning, match="has 'turbo'"):
         VecEncodeObservation(DummyVecEnv([partial(make, render_profile="turbo")]), encoder).close()

@@ -91,7 +91,8 @@ def train_world_model(
         ValueError: the folder belongs to another config, or the dataset has too few or too short episodes.
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
-    sensors = Sensors.of_world(library.played_in(config.dataset).env_id, config.observed)
+    world = library.played_in(config.dataset)
+    sensors = Sensors.of_world(world.env_id, config.observed)
     RunFolder(directory, config, data_origin(config.dataset))
     target = directory / "model"
     if target.is_dir():
@@ -107,7 +108,7 @@ def train_world_model(
     model = WorldModel(config.model, sensors, store.actions.shape[-1]).to(device)
     for step, metrics in _train(config, model, store, directory, device):
         on_step(step, metrics)
-    record = _record(config, digest, time.monotonic() - began)
+    record = _record(config, digest, world, time.monotonic() - began)
     as_encoder(model).save_pretrained(directory / "encoder", training=record)
     save_world_model(model, target, record)
     (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
@@ -141,6 +142,8 @@ def loss_of(config: WorldModelTraining, model: WorldModel, batch: Windows) -> tu
     return loss, {name: value.item() for name, value in metrics.items()}
 
 
-def _record(config: WorldModelTraining, digest: str, seconds: float) -> dict[str, object]:
+def _record(
+    config: WorldModelTraining, digest: str, world: library.PlayedIn, seconds: float
+) -> dict[str, object]:
     facts = {"objective": "evidence", "dataset": config.dataset, "dataset_hash": digest}
-    return training_record(config, seconds, **facts)
+    return training_record(config, seconds, **facts, action_repeat=world.env_kwargs.get("action_repeat", 1))
