@@ -117,8 +117,8 @@ def demonstrators(body: str, columns: int) -> None:
         env.close()
         films.append(np.stack(frames))
     films += [np.full_like(films[0], 255)] * (-len(films) % columns)
-    rows = [np.concatenate(films[i : i + columns], axis=2) for i in range(0, len(films), columns)]
-    write_gif([np.concatenate(rows, axis=1)], IMAGES / f"{body}_demonstrators.gif")
+    rows = [films[i : i + columns] for i in range(0, len(films), columns)]
+    write_gif(rows, IMAGES / f"{body}_demonstrators.gif")
 
 
 def meta_world_tasks(columns: int = 9) -> None:

@@ -36,10 +36,11 @@ TOLD = {
 }
 KINDS = {"demos": "demonstrations", "play": "play"}
 HORIZON = 4  # of the models whose rows do not name it
-VIDEOS = {
-    "arm": "both, 3,853 clips",
-    "demos": "demonstrations, 1,453",
-    "play": "play, 2,400",
+VIDEOS = {  # by the set's name and how many of its clips were trained on, where not all were
+    ("arm", None): "both, 3,853 clips",
+    ("demos", None): "demonstrations, 1,453",
+    ("play", None): "play, 2,400",
+    ("play", 240): "play, 240",
 }
 DISTANCES = {
     "image": "mean colours of the frames (`image_distance`)",
@@ -194,8 +195,9 @@ def models_table(axis: str) -> str:
         if axis == "future" and row["dataset"] == "arm":
             groups.setdefault(str(future), []).append(row)
         elif axis == "videos" and future == HORIZON:
-            groups.setdefault(VIDEOS[row["dataset"]], []).append(row)
-    names = sorted(groups, key=int) if axis == "future" else list(groups)
+            groups.setdefault(VIDEOS[row["dataset"], row["setting"].get("clips")], []).append(row)
+    order = sorted(groups, key=int) if axis == "future" else VIDEOS.values()
+    names = [name for name in order if name in groups]
     shown = [row for name in names for row in groups[name]]
     lines = [
         [

@@ -1,8 +1,5 @@
 """GIFs of rollouts with the hidden context drawn in, for the viewer only."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import gymnasium as gym
 import numpy as np
 from PIL import Image, ImageDraw
@@ -47,20 +44,3 @@ def _tile(frame: np.ndarray, title: str, success: bool) -> np.ndarray:
     if success:
         draw.rectangle((0, BANNER, SIZE - 1, SIZE + BANNER - 1), outline=(40, 200, 80), width=4)
     return np.asarray(tile)
-
-
-def write_gif(films: Sequence[Sequence[np.ndarray]], path: Path, *, fps: float = 12.0) -> None:
-    """Write rows of films as one looping GIF; shorter films hold their last frame."""
-    longest = max(len(film) for row in films for film in row)
-    padded = [
-        [np.concatenate([film, np.repeat(film[-1:], longest - len(film), axis=0)]) for film in row]
-        for row in films
-    ]
-    whole = np.concatenate([np.concatenate(row, axis=2) for row in padded], axis=1)
-    octree = Image.Quantize.FASTOCTREE  # keeps the colours of the few pixels of ball and goal
-    images = [
-        Image.fromarray(frame).quantize(128, method=octree, dither=Image.Dither.NONE) for frame in whole
-    ]
-    images[0].save(
-        path, save_all=True, append_images=images[1:], duration=int(1000 / fps), loop=0, optimize=True
-    )

@@ -40,8 +40,8 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible numbers in words."""
-        if self.demos < 1 or self.pad < 0 or not 0.0 <= self.dropout < 1.0:
-            raise ValueError("demos starts at 1, pad at 0, dropout is in [0, 1).")
+        if self.demos < 1 or self.pad < 0 or not 0.0 <= self.dropout < 1.0 or min(self.hidden, default=1) < 1:
+            raise ValueError("demos and widths in hidden start at 1, pad at 0, dropout is in [0, 1).")
 
 
 QUICK = FinetuneConfig()

@@ -42,6 +42,22 @@ def weights_hash(directory: Path) -> str:
     return sha256_of(directory / WEIGHTS_FILE)
 
 
+def refuse_run_folder(directory: Path, kind: str, *inside: str) -> None:
+    """Refuse a folder whose config has no format version: that of a run, as a rule, and what is meant lies in it.
+
+    Raises:
+        ValueError: it is one, and which folder in it is meant.
+    """
+    try:
+        config = json.loads((directory / CONFIG_FILE).read_text())
+    except (OSError, ValueError):
+        return  # whoever reads it says more
+    if isinstance(config, dict) and "format_version" not in config:
+        meant = [str(directory / name) for name in inside if (directory / name / CONFIG_FILE).is_file()]
+        told = f"name {' or '.join(meant)}" if meant else "name the folder that holds one"
+        raise ValueError(f"{directory} is no {kind}, but the folder of a run: {told}.")
+
+
 def read_model(
     directory: Path, kind: str, make: Callable[[dict[str, Any]], Model]
 ) -> tuple[Model, dict[str, Any]]:
@@ -55,6 +71,7 @@ def read_model(
     Raises:
         ValueError: files are missing or damaged.
     """
+    refuse_run_folder(directory, kind, "model", "agent")
     try:
         config = json.loads((directory / CONFIG_FILE).read_text())
         if config["format_version"] != FORMAT_VERSION:

@@ -9,10 +9,10 @@ from latentctx_datasets.identity import content_of
 from latentctx_datasets.videos import open_clips
 
 
-def data_origin(dataset_id: str) -> dict[str, str]:
-    """The dataset of this id."""
+def data_origin(dataset_id: str, name: str = "dataset") -> dict[str, str]:
+    """The dataset of this id, as the `name` of what the run is begun from."""
     try:
-        return {"dataset": content_of(library.load(dataset_id))}
+        return {name: content_of(library.load(dataset_id))}
     except library.DatasetError:
         return {}
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from latentctx_agents.evaluate import steps_together, success_of
+from latentctx_agents.model_folder import refuse_run_folder
 from latentctx_agents.nets import mlp
 from latentctx_agents.policies import HeadPolicy
 from latentctx_datasets import View
@@ -115,6 +116,7 @@ class FinetunedPolicy:
         Raises:
             ValueError: files are missing or damaged.
         """
+        refuse_run_folder(directory, "policy")
         try:
             config = json.loads((directory / CONFIG_FILE).read_text())
             if config.pop("format_version") != FORMAT_VERSION:

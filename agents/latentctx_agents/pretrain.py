@@ -27,6 +27,7 @@ from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders import PAPER as PAPER_NET
 from latentctx_envs.encoders import QUICK as QUICK_NET
 from latentctx_envs.encoders import ConvNet, ConvNetConfig, Encoder
+from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.rendering import RenderProfile
 
 CENTER_FRAMES = 2000  # drawn to compute the mean image of a centred encoder
@@ -69,6 +70,11 @@ class PretrainConfig:
             raise ValueError(f"pixel stores hold square frames; the encoder wants {height}x{width}.")
         if self.contexts < 1:
             raise ValueError(f"contexts must be at least 1; got {self.contexts}.")
+        if self.n_step < 1 or self.decoder_width <= 0.0 or not 0 <= self.pad < height:
+            raise ValueError(
+                f"n_step starts at 1, decoder_width lies above 0 and pad in [0, {height}), the frame's side; got {self.n_step}, "
+                f"{self.decoder_width} and {self.pad}."
+            )
         if self.input_rms is not None and not 0.0 < self.input_rms < float("inf"):
             raise ValueError(f"input_rms must be a positive number, or None; got {self.input_rms}.")
 
@@ -109,20 +115,21 @@ def pretrain(
         on_step: called with (step, metrics) at every row of metrics.
 
     Raises:
-        ValueError: the folder belongs to another config, or the dataset has too few contexts.
+        ValueError: the folder belongs to another config, the dataset has too few contexts or too short episodes, or there
+            is no such device.
         DatasetError: the dataset is missing or damaged.
     """
+    check_device(device)
     RunFolder(directory, config, data_origin(config.dataset))
     target = directory / "encoder"
     if target.is_dir():
         return ConvNet.from_pretrained(target).to(device)
     began = time.monotonic()
-    _refuse_actions(config.dataset)
+    _refuse_data(config)
     store = open_pixels(config.dataset, config.view)
-    if len(store) < config.contexts:
-        raise ValueError(
-            f"{config.dataset} has {len(store)} episodes; contexts={config.contexts}: say contexts={len(store)} for all."
-        )
+    shortest = int(store.lengths[: config.contexts].min())
+    if config.n_step > shortest:
+        raise ValueError(f"{config.dataset} has an episode of {shortest} steps; n_step={config.n_step}.")
     encoder, training = set_up(config, store, device)
     if training is not None:
         for step, metrics in _train(config, training, encoder, store, directory, device):
@@ -132,13 +139,29 @@ def pretrain(
     return encoder.eval()
 
 
-def _refuse_actions(dataset_id: str) -> None:
-    """Objectives tell actions in [-1, 1], as all worlds of this project have them.
+def view_of(encoder: Encoder) -> View:
+    """How the frames of an image encoder's pretraining were rendered, as far as its record tells."""
+    config = encoder.training_record.get("config", {})
+    return View(
+        image_size=encoder.input_shape[0],
+        render_profile=encoder.render_profile or "fast",
+        goal_visible=config.get("goal_visible", False),
+    )
+
+
+def _refuse_data(config: PretrainConfig) -> None:
+    """Refuse a dataset before its frames are rendered; objectives tell actions in [-1, 1], as all worlds of this project have them.
 
     Raises:
-        DatasetError: the dataset's go beyond.
+        ValueError: it has too few episodes.
+        DatasetError: its actions go beyond.
     """
-    space = library.load(dataset_id).action_space
+    dataset_id, dataset = config.dataset, library.load(config.dataset)
+    count, space = int(dataset.total_episodes), dataset.action_space
+    if count < config.contexts:
+        raise ValueError(
+            f"{dataset_id} has {count} episodes; contexts={config.contexts}: say contexts={count} for all."
+        )
     if not isinstance(space, spaces.Box) or space.low.min() < -1.0 or space.high.max() > 1.0:
         raise DatasetError(
             f"{dataset_id}: actions must be vectors in [-1, 1]; got {space}. Record it with gymnasium.wrappers.RescaleAction "

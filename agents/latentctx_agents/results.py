@@ -37,11 +37,27 @@ def write_results(path: Path, measurements: Iterable[Measurement], command: str 
     _write(path, _rows(measurements, command))
 
 
+def check_results(path: Path | None) -> None:
+    """Refuse a place that results cannot be added to, before anything is measured for it.
+
+    Raises:
+        ValueError: it is a folder, or a file that holds something else.
+    """
+    if path is None or not path.exists():
+        return
+    if path.is_dir() or (path.stat().st_size and not is_results(path)):
+        raise ValueError(f"{path} is no results CSV: name a new file, or one that holds results.")
+
+
 def add_results(path: Path, measurements: Iterable[Measurement], command: str | None = None) -> None:
     """Put measurements into a results CSV; what was measured before in the same setting is replaced, the rest stays.
 
     Other processes that add to it meanwhile wait.
+
+    Raises:
+        ValueError: something else is there.
     """
+    check_results(path)
     with _alone_with(path):
         with path.open(newline="") as stream:
             rows = {_key(row): row for row in csv.DictReader(stream)}

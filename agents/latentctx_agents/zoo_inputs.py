@@ -4,7 +4,6 @@ Images are encoded one by one. A world model's filter follows whole episodes wit
 model's encoder the frames of whole clips, because what rounding costs adds up over time there.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +13,9 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from latentctx_agents.pretrain import view_of
 from latentctx_agents.pvdr.tokens import content_hash
-from latentctx_datasets import View, library
+from latentctx_datasets import library
 from latentctx_datasets.identity import content_of
 from latentctx_datasets.replay import replay, view_env
 from latentctx_datasets.videos import Clips, open_clips
@@ -62,7 +62,7 @@ def trial_of(encoder: Encoder) -> Trial:
     assert spec is not None
     return Trial(
         world=spec.id,
-        arguments={**spec.kwargs, "observation": encoder.observed},
+        arguments=spec.kwargs,
         shown="frames of the dataset's first episodes",
         parts=[(frames, np.zeros((0, 0), np.float32))],
     )
@@ -169,10 +169,3 @@ def _others(record: Mapping[str, Any]) -> ValueError:
         f"{record['dataset']} is not the one that the encoder saw (hash {record['dataset_hash'][:12]}): "
         "build that one again, or pretrain on this one."
     )
-
-
-def view_of(encoder: Encoder) -> View:
-    """How the frames of an image encoder's pretraining were rendered."""
-    config = encoder.training_record["config"]
-    known = {field.name for field in dataclasses.fields(View)} & set(config)
-    return View(**{"image_size": encoder.input_shape[0], **{name: config[name] for name in known}})

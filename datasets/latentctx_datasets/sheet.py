@@ -56,7 +56,7 @@ def show(dataset_id: str, folder: Path, *, episodes: int = 6, image_size: int = 
     files = [sheet]
     for task in dict.fromkeys(shot.task for shot in shots):
         files.append(folder / (f"{name}-{task}.gif" if task else f"{name}.gif"))
-        write_gif([shot.frames for shot in shots if shot.task == task][:SIDE_BY_SIDE], files[-1])
+        write_gif([[shot.frames for shot in shots if shot.task == task][:SIDE_BY_SIDE]], files[-1])
     return files
 
 
@@ -100,18 +100,29 @@ def contact_sheet(shots: Sequence[Shot]) -> Image.Image:
     return sheet
 
 
-def write_gif(films: Sequence[np.ndarray], path: Path) -> None:
-    """Write films side by side as one looping GIF; shorter ones hold their last frame.
+def write_gif(rows: Sequence[Sequence[np.ndarray]], path: Path, *, fps: float = FPS) -> None:
+    """Write rows of films as one looping GIF; shorter films hold their last frame.
 
     Args:
-        films: uint8 (t, h, w, 3) each, of one size.
+        rows: of films, uint8 (t, h, w, 3) each, of one size.
         path: the file.
+        fps: frames a second.
     """
-    longest = max(len(film) for film in films)
-    padded = [np.concatenate([film, np.repeat(film[-1:], longest - len(film), axis=0)]) for film in films]
+    longest = max(len(film) for row in rows for film in row)
+    whole = np.concatenate(
+        [
+            np.concatenate(
+                [np.concatenate([film, np.repeat(film[-1:], longest - len(film), axis=0)]) for film in row],
+                axis=2,
+            )
+            for row in rows
+        ],
+        axis=1,
+    )
     octree = Image.Quantize.FASTOCTREE  # keeps the colours of small things
     images = [
-        Image.fromarray(frame).quantize(COLOURS, method=octree, dither=Image.Dither.NONE)
-        for frame in np.concatenate(padded, axis=2)
+        Image.fromarray(frame).quantize(COLOURS, method=octree, dither=Image.Dither.NONE) for frame in whole
     ]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // FPS, loop=0, optimize=True)
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=int(1000 / fps), loop=0, optimize=True
+    )

@@ -9,6 +9,7 @@ import torch
 from gymnasium import spaces
 
 from latentctx_envs.encoders.base import Encoder, check_pixels
+from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.registry import load_encoder
 from latentctx_envs.encoders.threads import threads_for
 
@@ -32,12 +33,8 @@ class FrozenEncoder:
                 f"an encoder is an Encoder, a folder or a name; got the module {type(encoder).__name__}."
             )
         self.module = copy.deepcopy(encoder) if isinstance(encoder, Encoder) else load_encoder(encoder)
-        self.module.requires_grad_(False).eval()
-        try:
-            self.module.to(device)
-        except (RuntimeError, AssertionError) as error:  # PyTorch's, of a name or a machine without it
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"device={device!r} cannot be used here: {reason}") from None
+        check_device(device)
+        self.module.requires_grad_(False).eval().to(device)
         self._device = device
 
     @property

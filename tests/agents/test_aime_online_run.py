@@ -150,6 +150,11 @@ def test_the_command_writes_metrics_and_results_before_and_after(
     share = {row["metric"]: row["value"] for row in rows if row["method"] == "aime"}
     assert share["shown_share"] == pytest.approx(share["return"] / 4.5, rel=1e-4)
     assert {row["setting"]["rounds"] for row in rows} == {0, 1}
+    assert all(
+        row["setting"]["horizon"] == 3
+        and row["setting"].keys() >= {"world_model_hash", "policy_hash", "gamma"}
+        for row in rows
+    )
     assert not (tmp_path / "out" / "offline").exists()
 
 

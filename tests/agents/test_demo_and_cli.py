@@ -3,6 +3,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -166,6 +167,18 @@ def test_what_is_said_to_go_on_exists():
         (["finetune", "--dataset", "latentctx/point-mass/expert-small-v0"], "is no goal-by-goal dataset"),
         (["finetune", "--scratch"], "--scratch needs --encoder"),
         (["videos", "build", "play", "--tasks", "nope-v3"], "got nope-v3"),
+        (["imitate", "quick", "--episodes", "0"], "episodes must be at least 1"),
+        (["aime-online", "quick", "--measured", "0"], "measured must be at least 1"),
+        (["aime-online", "quick", "--imitation.seed", "9"], "say seed=9"),
+        (["study", "goal-rl", "--decisions", "60", "--learning-starts", "100"], "nothing would be learned"),
+        (["study", "pvdr", "--tasks", "nope"], "got nope"),
+        (["study", "pvdr", "--seeds", "-1"], "seeds start at 0"),
+        (["study", "pvdr", "--online.seed", "3"], "say --tasks and --seeds"),
+        (["study", "pvdr", "--online.first-steps", "-2", "2"], "first_steps start at 0"),
+        (["pvdr", "act", "--agent", "x", "--by", "straight", "--plans", "7"], "--plans is of --by plans"),
+        (["pvdr", "act", "--agent", "x", "--films", "3"], "--films is of --by imagined"),
+        (["pvdr", "act", "--agent", "x", "--results", str(Path(__file__))], "is no results CSV"),
+        (["pvdr", "judge", "--results", str(Path(__file__).parent)], "is no results CSV"),
     ],
 )
 def test_errors_are_one_line_without_traceback(words, said, capsys):

@@ -152,6 +152,12 @@ def test_windows_of_the_buffer_are_consecutive_rows_of_one_episode(tmp_path):
         buffer.sample(np.random.default_rng(0), 1, 10)
 
 
+def test_a_damaged_file_of_episodes_is_named(tmp_path):
+    (tmp_path / "round-00000.npz").write_bytes(b"PK torn")
+    with pytest.raises(ValueError, match=r"round-00000\.npz is damaged"):
+        EpisodeBuffer(tmp_path)
+
+
 def test_random_rounds_come_before_learning():
     assert [updates_after(i, PAPER) for i in range(7)] == [0, 0, 0, 0, 100, 100, 100]
     assert [updates_after(i, TINY) for i in range(3)] == [2, 2, 2]

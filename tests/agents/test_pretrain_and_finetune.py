@@ -77,16 +77,30 @@ def test_a_finished_pretraining_is_not_done_again(tiny_pretrain, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"objective": "inverse"}, "objective must be one of"), ({"contexts": 0}, "contexts must be")],
+    [
+        ({"objective": "inverse"}, "objective must be one of"),
+        ({"contexts": 0}, "contexts must be"),
+        ({"n_step": 0}, "n_step starts at 1"),
+        ({"decoder_width": 0.0}, "decoder_width lies above 0"),
+        ({"pad": 1000}, "pad in"),
+    ],
 )
 def test_impossible_pretraining_is_refused(tiny_pretrain, change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(tiny_pretrain, **change)
 
 
-def test_more_contexts_than_the_dataset_has_are_refused(tiny_pretrain, tmp_path):
+def test_more_contexts_than_the_dataset_has_are_refused(tiny_pretrain, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain, "open_pixels", lambda *_: pytest.fail("rendered for nothing"))
     with pytest.raises(ValueError, match="has 20 episodes"):
         pretrain.pretrain(dataclasses.replace(tiny_pretrain, contexts=21), tmp_path)
+
+
+def test_a_device_that_is_not_there_and_steps_beyond_an_episode_are_refused(tiny_pretrain, tmp_path):
+    with pytest.raises(ValueError, match="device='warp' cannot be used here"):
+        pretrain.pretrain(tiny_pretrain, tmp_path / "device", device="warp")
+    with pytest.raises(ValueError, match="an episode of 100 steps; n_step=101"):
+        pretrain.pretrain(dataclasses.replace(tiny_pretrain, n_step=101), tmp_path / "steps")
 
 
 def test_demonstrations_hold_positions_actions_and_the_frames_before_each_action():

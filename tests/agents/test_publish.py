@@ -75,7 +75,7 @@ def test_a_published_encoder_has_nearly_the_features_of_its_run(published):
     source, stored = FrozenEncoder(run / "encoder"), FrozenEncoder(folder / "tiny-id")
     dataset = load(source.module.training_record["dataset"])
     frames = np.concatenate(
-        list(replay(dataset, zoo_inputs.view_of(source.module), range(zoo_inputs.EPISODES)))
+        list(replay(dataset, pretrain.view_of(source.module), range(zoo_inputs.EPISODES)))
     )
     difference = float(np.abs(stored.encode(frames) - source.encode(frames)).max())
     facts = json.loads((folder / "tiny-id" / "config.json").read_text())["published"]
@@ -205,7 +205,7 @@ def test_rounding_the_mean_image_as_well_would_move_features_ten_times_as_much()
     if not encoder.config.centred:
         pytest.skip("it has no mean image")
     dataset = load("latentctx/point-mass/expert-small-v0")
-    frames = next(replay(dataset, zoo_inputs.view_of(encoder), [0]))
+    frames = next(replay(dataset, pretrain.view_of(encoder), [0]))
     before = FrozenEncoder(encoder).encode(frames)
     encoder.center.copy_(encoder.center.half().float())
     moved = np.abs(FrozenEncoder(encoder).encode(frames) - before).max()

@@ -13,12 +13,14 @@ from latentctx_agents.optim import in_precision
 from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
+from latentctx_agents.pvdr.judge import parted
 from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.pretrain import pretrain
 from latentctx_agents.results import read_results
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos import open_clips
+from latentctx_datasets.videos.joining import join
 from latentctx_datasets.videos.push import build_push
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.dynamics.blocks import attend, merged, split_up
@@ -226,6 +228,41 @@ def test_the_command_judges_a_model_and_draws_samples(video_model, capsys, tmp_p
     with pytest.raises(SystemExit):
         main(["pvdr", "judge", "--model", "nowhere"])
     assert "is no video model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["pvdr", "judge", "--model", str(video_model.parent)])
+    assert f"name {video_model}" in capsys.readouterr().err  # the folder of a run, with whole models in it
+
+
+def test_other_videos_count_where_the_model_has_not_seen_them(video_model, tmp_path):
+    _, record = load_video_model(video_model)
+    own = open_clips(record["dataset"])
+    trained, held_out = own.split()
+    assert [part.tolist() for part in parted(own, record)] == [trained.tolist(), held_out.tolist()]
+    other = build_push(tmp_path / "other", clips=4, seed=3, workers=1).folder
+    joined = join("joined", [own.folder, other], tmp_path / "joined")
+    parts = parted(joined, record)
+    assert not set(parts.held_out) & set(trained)  # the set's own clips come first
+    with pytest.raises(ValueError, match="trained on every clip"):
+        parted(_Only(own, trained), record)
+    with pytest.warns(UserWarning, match="is not known"):
+        parted(joined, {**record, "dataset": str(tmp_path / "gone")})
+
+
+class _Only:
+    """Some clips of a set, as another set."""
+
+    def __init__(self, clips, numbers):
+        self._clips, self._numbers, self.folder = clips, numbers, clips.folder
+        self.facts = {**clips.facts, "content_hash": "another set"}
+
+    def __len__(self):
+        return len(self._numbers)
+
+    def __getitem__(self, number):
+        return self._clips[int(self._numbers[number])]
+
+    def split(self):
+        return np.arange(len(self) - 1), np.array([len(self) - 1])
 
 
 def test_bfloat16_products_change_the_bound_and_its_gradient_only_a_little():

@@ -30,7 +30,8 @@ from latentctx_agents.pvdr.straight import Straight, WayVecEnv
 from latentctx_agents.pvdr.trunks import VectorTrunk
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, world_of
 from latentctx_agents.results import read_results
-from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
+from latentctx_agents.studies import pvdr as study
+from latentctx_agents.studies.pvdr import METHODS, PvdrGrid, PvdrStudyConfig, run_study
 from latentctx_datasets.videos import open_clips
 
 
@@ -499,3 +500,34 @@ def test_the_study_runs_its_cells_once(video_model, tmp_path, monkeypatch):
         run_study(config, grid, tmp_path / "other", tmp_path)
     with pytest.raises(ValueError, match="methods are"):
         PvdrGrid(methods=("other",))
+    curve = tmp_path / "cells" / "reach-v3-supervised-seed3" / "curve.json"
+    curve.write_text(curve.read_text()[:20])
+    with pytest.raises(ValueError, match=r"curve\.json is damaged: remove it"):
+        run_study(config, grid, video_model, tmp_path)
+
+
+def test_rows_name_what_ran_and_nothing_that_did_not():
+    record = {
+        "config": {"stride": 1, "clips": None, "model": {"future": 4}},
+        "dataset": "x",
+        "dataset_hash": "0" * 64,
+    }
+    curve = [{"decisions": 0.0, "success": 0.5}]
+    config = PvdrStudyConfig(online=dataclasses.replace(SHORT, tokenizer_steps=0, render_profile="fast"))
+    found = {
+        method: next(study.rows_of(config, "reach-v3", method, 0, curve, record, "1" * 64)).setting
+        for method in METHODS
+    }
+    assert all(setting["render_profile"] == "fast" for setting in found.values())
+    assert {name for name, setting in found.items() if setting["plans"] == 0} == {"goal-ppo", "straight"}
+    assert found["one-sample"]["plans"] == 1
+    for name in ("goal-ppo", "straight"):
+        assert not {"reads", "near", "future"} & found[name].keys()
+    trained = {name: setting["tokenizer_steps"] for name, setting in found.items()}
+    assert trained.pop("scratch") == OnlineConfig.tokenizer_steps and set(trained.values()) == {0}
+
+
+def test_a_stride_that_is_not_the_models_is_refused():
+    assert SHORT.with_stride(3).stride == 3
+    with pytest.raises(ValueError, match="pretrained with stride 1; got stride=7"):
+        dataclasses.replace(SHORT, stride=7).with_stride(1)

@@ -65,7 +65,7 @@ def test_shorter_films_hold_their_last_frame(tmp_path: Path) -> None:
     long, short = np.zeros((5, 8, 8, 3), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)
     long[:, 0, 0] = np.arange(5)[:, None] * 50  # or Pillow merges equal frames
     short[-1] = 200
-    sheet.write_gif([long, short], tmp_path / "film.gif")
+    sheet.write_gif([[long, short]], tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as film:
         film.seek(4)
         assert (np.asarray(film.convert("RGB"))[:, 8:] == 200).all()

@@ -188,8 +188,12 @@ def test_it_is_told_the_actions_that_are_executed_or_refused(refuses: Any) -> No
 
 def test_an_environment_inside_that_resets_itself_begins_anew() -> None:
     encoder = encoder_of()
-    inside = EncodeObservation(gym.wrappers.Autoreset(gym.make(ID, **{**SEEN, "max_episode_steps": 3})), encoder)
-    around = gym.wrappers.Autoreset(EncodeObservation(gym.make(ID, **{**SEEN, "max_episode_steps": 3}), encoder))
+    inside = EncodeObservation(
+        gym.wrappers.Autoreset(gym.make(ID, **{**SEEN, "max_episode_steps": 3})), encoder
+    )
+    around = gym.wrappers.Autoreset(
+        EncodeObservation(gym.make(ID, **{**SEEN, "max_episode_steps": 3}), encoder)
+    )
     np.testing.assert_array_equal(inside.reset(seed=0)[0], around.reset(seed=0)[0])
     for action in np.clip(drawn(0, 9), -1, 1):
         np.testing.assert_array_equal(inside.step(action)[0], around.step(action)[0])

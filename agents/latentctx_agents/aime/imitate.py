@@ -35,6 +35,7 @@ from latentctx_agents.world_models.model import WorldModel
 from latentctx_agents.world_models.windows import Windows, frames_of, open_episodes, windows_of
 from latentctx_datasets import StateStore, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.rssm import filter_states
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
 
@@ -107,13 +108,14 @@ def imitate(
             world model.
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
+    check_device(device)
     model, _ = load_world_model(world_model)
     store = open_demonstrations(config, model)
     RunFolder(directory, config, {"world model": weights_hash(world_model), **data_origin(config.dataset)})
     torch.manual_seed(config.seed)
     policy = TanhPolicy(model.config.features, model.action_dim, config.hidden)
     if (directory / WEIGHTS_FILE).exists():
-        policy.load_state_dict(load_file(directory / WEIGHTS_FILE))
+        policy = load_policy(directory, model)
         return model.to(device), policy.to(device).eval()
     model.to(device).requires_grad_(False)
     policy.to(device)

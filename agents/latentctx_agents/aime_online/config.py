@@ -63,6 +63,8 @@ class OnlineConfig:
         for name, count in {**counts, "horizon": self.horizon - 1}.items():
             if count < 1:
                 raise ValueError(f"{name} starts at {1 + (name == 'horizon')}; got {getattr(self, name)}.")
+        if self.imitation.seed not in (0, self.seed):
+            raise ValueError(f"the imitation's seed is that of the whole: say seed={self.imitation.seed}.")
         if not self.discriminator_hidden or min(self.discriminator_hidden) < 1:
             raise ValueError("discriminator_hidden has at least one width, each at least 1.")
         if not 0.0 <= self.old_share < 1.0:

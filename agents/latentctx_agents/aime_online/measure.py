@@ -1,5 +1,6 @@
 """Returns before and after learning online, as rows of results."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,8 +36,15 @@ def measure(
     }
 
 
-def rows_of(agent: OnlineAime, returns: dict[str, np.ndarray]) -> Iterator[Measurement]:
-    """Mean return, its standard deviation and its share of the shown episodes' mean return, of each method."""
+def rows_of(agent: OnlineAime, directory: Path, returns: dict[str, np.ndarray]) -> Iterator[Measurement]:
+    """Mean return, its standard deviation and its share of the shown episodes' mean return, of each method.
+
+    Args:
+        agent: as `fine_tune` returned it.
+        directory: run folder, which knows what it was begun from.
+        returns: as `measure` gave them.
+    """
+    origin = json.loads((directory / "origin.json").read_text())
     config = agent.config
     imitation, task = config.imitation, task_of(config.imitation.dataset)
     store = open_demonstrations(imitation, agent.model)
@@ -46,6 +54,8 @@ def rows_of(agent: OnlineAime, returns: dict[str, np.ndarray]) -> Iterator[Measu
             "task": task, "observed": agent.model.sensors.observed, "demos": imitation.demos,
             "rounds": config.rounds if method == AFTER else 0, "episodes_a_round": config.episodes,
             "updates": config.updates, "surrogate_weight": config.surrogate_weight, "old_share": config.old_share,
+            "horizon": config.horizon, "gamma": config.gamma, "imitation_steps": imitation.optimizer.steps,
+            **{f"{name.replace(' ', '_')}_hash": digest[:16] for name, digest in sorted(origin.items())},
             "episodes": len(found),
         }  # fmt: skip
         metrics = {

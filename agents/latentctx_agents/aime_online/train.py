@@ -44,6 +44,7 @@ from latentctx_agents.world_models.windows import Windows, open_episodes, window
 from latentctx_datasets import StateStore, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
+from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
 from latentctx_envs.replacing import sha256_of
 
@@ -86,8 +87,11 @@ def fine_tune(
         ValueError: world model, policy and data do not belong together, or the folder is of another run.
         DatasetError: a dataset is missing or damaged, or holds numbers that are none.
     """
+    check_device(device)
     given = open_all(config, world_model, policy)
     origin = {"world model": weights_hash(world_model), **data_origin(config.imitation.dataset)}
+    if given.old is not None:
+        origin |= data_origin(given.old.dataset_id, "experience")
     if policy is not None:
         origin["policy"] = sha256_of(policy / WEIGHTS_FILE)
     RunFolder(directory, config, origin)

@@ -102,6 +102,7 @@ def finetune(words: list[str]) -> None:
     from latentctx_agents import cells
     from latentctx_agents.finetune import QUICK, FinetuneConfig
     from latentctx_agents.policy_folder import FILES
+    from latentctx_agents.pretrain import view_of
     from latentctx_datasets import collect
     from latentctx_envs.encoders import load_encoder
     from latentctx_envs.encoders.stateful import refuse_memory
@@ -130,12 +131,7 @@ def finetune(words: list[str]) -> None:
     if arguments.encoder is not None:
         record = load_encoder(arguments.encoder)
         refuse_memory(record, "finetuning")
-        trained = record.training_record.get("config", {})
-        view = View(
-            image_size=record.input_shape[0],
-            render_profile=record.render_profile or "fast",
-            goal_visible=trained.get("goal_visible", False),
-        )
+        view = view_of(record)
         method = cells.SCRATCH if arguments.scratch else str(record.training_record.get("objective"))
     config = arguments.config
     name = f"{method}-goal{arguments.goal}-demos{config.demos}-seed{config.seed}"

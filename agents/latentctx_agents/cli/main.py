@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import gymnasium as gym
+
 from latentctx_agents.cli import (
     data_commands,
     encoder_commands,
@@ -104,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         what = "continues where it was" if resumes else "starts anew"
         print(f"\nlatentctx: stopped; the same command {what}.", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, ImportError, OSError, RuntimeError) as error:
+    except (ValueError, ImportError, OSError, RuntimeError, MemoryError, gym.error.Error) as error:
         if os.environ.get("LATENTCTX_DEBUG"):
             raise
         message = " ".join(str(error).split()) or type(error).__name__

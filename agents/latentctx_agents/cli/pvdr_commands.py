@@ -1,7 +1,7 @@
 """`latentctx pvdr`: pretraining on videos, and a look at what was learned; `latentctx study pvdr` acts with it."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +59,7 @@ def judge(words: list[str]) -> None:
     from latentctx_agents.pvdr.folder import load_video_model
     from latentctx_agents.pvdr.pictures import draw_samples
     from latentctx_agents.pvdr.tokens import open_tokens
-    from latentctx_agents.results import add_results
+    from latentctx_agents.results import add_results, check_results
     from latentctx_datasets.videos import open_clips
 
     @dataclass(frozen=True, kw_only=True)
@@ -74,22 +74,24 @@ def judge(words: list[str]) -> None:
 
     default = Judge(config=module.JudgeConfig())
     arguments = tyro.cli(Judge, args=words, prog="latentctx pvdr judge", default=default)
+    check_results(arguments.results)
     torch.set_num_threads(1)
     model, record = load_video_model(arguments.model)
     stride = int(record["config"]["stride"])
     clips = open_clips(
         arguments.videos or record["dataset"], frames=(model.config.window - 1) * stride + 1, labels=True
     )
+    parts = module.parted(clips, record)
     store = open_tokens(model.tokenizer, clips)
-    found = module.judge(model, clips, store, stride, arguments.config)
+    found = module.judge(model, clips, store, parts.held_out, stride, arguments.config)
     if model.config.latent and "hand" in clips.facts["arrays"]:
-        found |= module.probes(model, clips, store, stride, arguments.config)
+        found |= module.probes(model, clips, store, parts, stride, arguments.config)
     if arguments.results is not None:
         add_results(
             arguments.results, module.rows_of(found, arguments.model, record, clips, arguments.config)
         )
     picture = arguments.picture or arguments.model.parent / "samples.png"
-    draw_samples(model, clips, store, stride, picture, seed=arguments.config.seed)
+    draw_samples(model, clips, store, parts.held_out, stride, picture, seed=arguments.config.seed)
     print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))
     print(f"samples: {picture}")
 
@@ -101,7 +103,7 @@ def distances(words: list[str]) -> None:
     from latentctx_agents.pvdr import ranking
     from latentctx_agents.pvdr.folder import load_video_model
     from latentctx_agents.pvdr.online_config import OnlineConfig
-    from latentctx_agents.results import add_results
+    from latentctx_agents.results import add_results, check_results
 
     @dataclass(frozen=True, kw_only=True)
     class Distances:
@@ -114,9 +116,10 @@ def distances(words: list[str]) -> None:
 
     default = Distances(config=OnlineConfig(random_episodes=40, tokenizer_steps=0))
     arguments = tyro.cli(Distances, args=words, prog="latentctx pvdr distances", default=default)
+    check_results(arguments.results)
     torch.set_num_threads(1)
     model, record = load_video_model(arguments.model)
-    config = replace(arguments.config, stride=int(record["config"]["stride"]))
+    config = arguments.config.with_stride(int(record["config"]["stride"]))
     found = ranking.rank(model, config, arguments.held_out)
     if arguments.results is not None:
         rows = ranking.rows_of(found, arguments.model, record, config, arguments.held_out)
@@ -141,7 +144,7 @@ def act(words: list[str]) -> None:
     from latentctx_agents.pvdr.imagining import Imagination
     from latentctx_agents.pvdr.pictures import draw_episode
     from latentctx_agents.pvdr.worlds import EVALUATION_SEED
-    from latentctx_agents.results import add_results
+    from latentctx_agents.results import add_results, check_results
 
     @dataclass(frozen=True, kw_only=True)
     class Act:
@@ -153,13 +156,18 @@ def act(words: list[str]) -> None:
         by: By = "plans"  # or straight along the learned distance, or straight along a film that is imagined up to the picture
         plans: int | None = None  # by default as many as in its training
         imagine: Path | None = None  # the video model that imagines; by default the agent's own
-        films: int = 16  # that are imagined, to choose one of
+        films: int | None = None  # that are imagined, to choose one of; by default 16
         episodes: int = 20
         seed: int = EVALUATION_SEED  # of the first episode; each further one has the next
         picture: Path | None = None  # PNG of the first episode, its plans and its goal
         results: Path | None = None  # CSV that the success is added to
 
     arguments = tyro.cli(Act, args=words, prog="latentctx pvdr act")
+    check_results(arguments.results)
+    if arguments.by != "plans" and arguments.plans is not None:
+        raise ValueError("--plans is of --by plans.")
+    if arguments.by != "imagined" and arguments.films is not None:
+        raise ValueError("--films is of --by imagined.")
     torch.set_num_threads(1)
     agent, training = load_agent(arguments.agent)
     wanted = {"task": arguments.task, "goal": arguments.goal, "by": arguments.by, "plans": arguments.plans}
@@ -173,8 +181,9 @@ def act(words: list[str]) -> None:
                 raise ValueError(
                     f"the agent's frames are {agent.config.stride} apart, those imagined {stride}."
                 )
-        imagination = Imagination(model, np.random.default_rng(arguments.seed), films=arguments.films)
-        imagined = {"films": arguments.films, "imagined_after": videos_of(record)}
+        chosen = {} if arguments.films is None else {"films": arguments.films}
+        imagination = Imagination(model, np.random.default_rng(arguments.seed), **chosen)
+        imagined = {"films": imagination.films, "imagined_after": videos_of(record)}
     elif arguments.imagine is not None:
         raise ValueError("--imagine is of --by imagined.")
     acted = play(agent, **wanted, imagination=imagination, episodes=arguments.episodes, seed=arguments.seed)

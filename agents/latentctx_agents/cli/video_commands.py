@@ -178,7 +178,7 @@ def _view(arguments: View) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     sheet, gif = (arguments.out / f"{clips.folder.name}.{kind}" for kind in ("png", "gif"))
     contact_sheet(shots).save(sheet)
-    write_gif([shot.frames for shot in shots], gif)
+    write_gif([[shot.frames for shot in shots]], gif)
     print(f"{sheet}\n{gif}")
 
 

@@ -72,6 +72,7 @@ def imitate(words: list[str]) -> None:
         args=words,
         prog="latentctx imitate",
     )
+    _check_count("episodes", arguments.episodes)
     load_world_model(arguments.world_model)  # refused before a dataset is built for it
     collect.ensure(arguments.config.dataset)
     task = module.task_of(arguments.config.dataset)  # refused before anything is trained
@@ -87,6 +88,12 @@ def imitate(words: list[str]) -> None:
     returns = returns_of(acting, task, episodes=arguments.episodes, **view)
     facts = {"task": task, "return": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
     print(json.dumps({**facts, "episodes": len(returns)}))
+
+
+def _check_count(name: str, count: int) -> None:
+    """Refuse a measurement of nothing before anything is trained for it."""
+    if count < 1:
+        raise ValueError(f"{name} must be at least 1; got {count}.")
 
 
 def _view_of_frames(dataset_id: str) -> dict[str, Any] | None:
@@ -135,6 +142,7 @@ def aime_online(words: list[str]) -> None:
         prog="latentctx aime-online",
     )
     config = arguments.config
+    _check_count("measured", arguments.measured)
     load_world_model(arguments.world_model)  # refused before a dataset is built for it
     collect.ensure(config.imitation.dataset)
     torch.set_num_threads(1)
@@ -152,7 +160,7 @@ def aime_online(words: list[str]) -> None:
     returns = measure(
         agent, arguments.world_model, arguments.out, policy=arguments.policy, episodes=arguments.measured
     )
-    add_results(arguments.out / "results.csv", rows_of(agent, returns))
+    add_results(arguments.out / "results.csv", rows_of(agent, arguments.out, returns))
     facts = {name: round(float(returns[name].mean()), 1) for name in (BEFORE, AFTER)}
     print(json.dumps({"return": facts, "episodes": arguments.measured}))
 

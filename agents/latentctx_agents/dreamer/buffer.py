@@ -1,5 +1,6 @@
 """Episodes as they are collected, in memory and on disk, and windows of them."""
 
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,9 @@ class EpisodeBuffer:
 
     Args:
         directory: of the files; what is there is read.
+
+    Raises:
+        ValueError: a file is damaged.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -39,8 +43,13 @@ class EpisodeBuffer:
         directory.mkdir(parents=True, exist_ok=True)
         self._rounds: list[Episodes] = []
         for file in sorted(directory.glob("round-*.npz")):
-            with np.load(file, allow_pickle=False) as arrays:
-                self._rounds.append(Episodes(*(arrays[name] for name in Episodes._fields)))
+            try:
+                with np.load(file, allow_pickle=False) as arrays:
+                    self._rounds.append(Episodes(*(arrays[name] for name in Episodes._fields)))
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                raise ValueError(
+                    f"{file} is damaged: its training cannot go on; take another folder."
+                ) from None
 
     @property
     def rounds(self) -> int:

@@ -25,6 +25,7 @@ from latentctx_agents.world_models.model import as_encoder
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
+from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.rollout import rollout
 
 SNAPSHOTS = "snapshots"
@@ -48,6 +49,7 @@ def train(
     Raises:
         ValueError: the folder belongs to another training or another process trains in it, or its checkpoint is damaged.
     """
+    check_device(device)
     RunFolder(directory, config)
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)

@@ -7,7 +7,7 @@ from torch import Tensor
 from latentctx_agents.pvdr.folder import VideoModel
 from latentctx_agents.pvdr.planning import Plan, Planner
 from latentctx_agents.pvdr.reading import Reading
-from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_agents.pvdr.tokens import tokens_of
 
 
 class Foresight:
@@ -62,4 +62,4 @@ class Foresight:
 
     def tokens(self, frames: np.ndarray) -> Tensor:
         """Tokens int64 (b, 64) of frames."""
-        return torch.from_numpy(tokenize(self._tokenizer, frames).astype(np.int64))
+        return tokens_of(self._tokenizer, frames)

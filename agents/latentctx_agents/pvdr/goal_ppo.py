@@ -16,7 +16,7 @@ from latentctx_agents.pvdr.goal_venv import GoalVecEnv
 from latentctx_agents.pvdr.online import adapt_tokenizer, between_ends, make_agent
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.tokenizer import Tokenizer
-from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_agents.pvdr.tokens import tokens_of
 from latentctx_agents.pvdr.trunks import PlanesTrunk
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, measured, random_episodes
 
@@ -53,7 +53,7 @@ class TokenGoalVecEnv(GoalVecEnv):
         return self._vectors.reshape(self.num_envs, -1).copy()
 
     def _of(self, frames: np.ndarray) -> np.ndarray:
-        tokens = torch.from_numpy(tokenize(self._tokenizer, frames).astype(np.int64))
+        tokens = tokens_of(self._tokenizer, frames)
         with torch.inference_mode():
             return self._tokenizer.encoder.vectors(tokens).movedim(-1, 1).flatten(1).numpy()
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from latentctx_agents.pvdr.folder import VideoModel
-from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_agents.pvdr.tokens import tokens_of
 from latentctx_envs.goal_images import image_distance
 
 
@@ -54,7 +54,7 @@ class Imagination:
         """All films, as the tokens draw them, uint8 (films, 1 + windows n, 64, 64, 3)."""
         tokenizer, dynamics = self._model.tokenizer, self._model.dynamics
         seen = self._model.config.context
-        tokens = torch.from_numpy(tokenize(tokenizer, frame[None]).astype(np.int64))
+        tokens = tokens_of(tokenizer, frame[None])
         context = tokens.expand(self.films, seen, -1)
         parts = [context[:, -1:]]
         for _ in range(self.windows):

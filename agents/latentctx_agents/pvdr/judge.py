@@ -1,9 +1,11 @@
 """What a video model foretells of clips that it has not seen, beside a copy of the last seen frame."""
 
-from collections.abc import Iterator
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +18,8 @@ from latentctx_agents.pvdr.folder import VideoModel, videos_of
 from latentctx_agents.pvdr.model import split
 from latentctx_agents.pvdr.tokens import TokenStore, content_hash
 from latentctx_agents.results import Measurement
-from latentctx_datasets.videos import Clips
+from latentctx_datasets import DatasetError
+from latentctx_datasets.videos import Clips, open_clips
 from latentctx_envs.encoders.dynamics.config import GRID, PATCH
 from latentctx_envs.encoders.latent.gaussian import kl_divergence
 
@@ -46,11 +49,62 @@ class JudgeConfig:
             raise ValueError("windows, samples and probe_windows start at 1.")
 
 
+class Parted(NamedTuple):
+    """Numbers of the clips of a set, int64."""
+
+    trained: np.ndarray  # that readings may be trained on
+    held_out: np.ndarray  # that the model has not seen
+
+
+def parted(clips: Clips, record: Mapping[str, Any]) -> Parted:
+    """Which clips a model has not seen, of its own set or of another one, which may share clips with its own.
+
+    Args:
+        clips: any set.
+        record: of the model's training.
+
+    Raises:
+        ValueError: it has seen all of them.
+    """
+    trained, held_out = clips.split()
+    if content_hash(clips) == record["dataset_hash"]:
+        return Parted(trained, held_out)
+    try:
+        own = open_clips(record["dataset"])
+    except DatasetError:
+        own = None
+    if own is None or content_hash(own) != record["dataset_hash"]:
+        warnings.warn(
+            f"the videos that the model was trained on ({record['dataset']}) are not here: whether it has seen clips of "
+            f"{clips.folder} is not known.",
+            stacklevel=2,
+        )
+        return Parted(trained, held_out)
+    seen = {_digest(own[number]) for number in own.split()[0].tolist()}
+    new = np.array([_digest(clips[number]) not in seen for number in range(len(clips))])
+    if not new.any():
+        raise ValueError(f"the model was trained on every clip of {clips.folder}: judge it by others.")
+    held_out = held_out[new[held_out]] if new[held_out].any() else np.flatnonzero(new)
+    return Parted(np.setdiff1d(trained, held_out), held_out)
+
+
+def _digest(clip: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(clip).tobytes(), digest_size=16).digest()
+
+
 @torch.no_grad()
 def judge(
-    model: VideoModel, clips: Clips, store: TokenStore, stride: int, config: JudgeConfig
+    model: VideoModel, clips: Clips, store: TokenStore, held_out: np.ndarray, stride: int, config: JudgeConfig
 ) -> dict[str, float]:
     """Errors of foretold frames on held-out clips, as shares of the copy's error where anything moved.
+
+    Args:
+        model: that is judged.
+        clips: any set.
+        store: its tokens.
+        held_out: numbers of the clips that count (`parted`).
+        stride: frames of a clip for one of a window.
+        config: how many windows and draws.
 
     Returns:
         error_posterior, error_prior (the mean draw), error_prior_mean (z at the prior's mean), error_best (the best of
@@ -59,7 +113,6 @@ def judge(
         error_prior_mean alone.
     """
     rng = np.random.default_rng(config.seed)
-    _, held_out = clips.split()
     sums: dict[str, float] = {}
     for first in range(0, config.windows, BATCH):
         count = min(BATCH, config.windows - first)
@@ -91,7 +144,7 @@ def rows_of(
     setting = {
         "latent": training["model"]["latent"], "future": training["model"]["future"], "stride": training["stride"],
         "clips": training["clips"], "steps": training["optimizer"]["steps"], "samples": config.samples,
-        "windows": config.windows, "judged_on": content_hash(clips)[:16], "model_hash": weights_hash(model)[:16],
+        "windows": config.windows, "probe_windows": config.probe_windows, "judge_seed": config.seed, "judged_on": content_hash(clips)[:16], "model_hash": weights_hash(model)[:16],
     }  # fmt: skip
     for metric, value in found.items():
         yield Measurement(
@@ -143,10 +196,9 @@ def probes(
     model: VideoModel,
     clips: Clips,
     store: TokenStore,
+    parts: Parted,
     stride: int,
     config: JudgeConfig,
-    *,
-    optimizer: OptimizerConfig = PROBE,
 ) -> dict[str, float]:
     """R2 of the hand's displacement over the foretold frames, and of its place (x and y), read from features of held-out clips.
 
@@ -154,9 +206,9 @@ def probes(
         model: with a latent.
         clips: opened with labels.
         store: their tokens.
+        parts: which of them readings are trained on, and tested on.
         stride: frames of a clip for one of a window.
         config: how many windows.
-        optimizer: of the probes.
 
     Returns:
         r2_context (the displacement from the context's features), r2_latent (from z), r2_both; r2_place (the place in the
@@ -164,10 +216,9 @@ def probes(
     """
     assert model.dynamics.prior is not None and model.dynamics.posterior is not None
     rng = np.random.default_rng(config.seed)
-    trained, held_out = clips.split()
     tests = max(1, config.probe_windows // 4)
     features, latents, targets, places = [], [], [], []
-    for among, count in ((trained, config.probe_windows), (held_out, tests)):
+    for among, count in ((parts.trained, config.probe_windows), (parts.held_out, tests)):
         which = among[rng.integers(len(among), size=count)]
         span = (model.config.window - 1) * stride
         starts = rng.integers(clips.length - span, size=count)
@@ -191,7 +242,7 @@ def probes(
     }
     with torch.enable_grad():
         return {
-            f"r2_{name}": 1.0 - unexplained(values, target, tests, config=optimizer, seed=config.seed)
+            f"r2_{name}": 1.0 - unexplained(values, target, tests, config=PROBE, seed=config.seed)
             for name, (values, target) in readings.items()
         }
 

@@ -1,7 +1,9 @@
 """Settings of the online stage."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
+
+import numpy as np
 
 from latentctx_agents.pvdr.action_metric import MetricConfig
 from latentctx_agents.pvdr.distance import Near
@@ -13,6 +15,7 @@ from latentctx_envs.rendering import RenderProfile
 SEEDS_APART = (
     9973  # between the environments of neighbouring seeds; no multiple comes near those of evaluations
 )
+STRIDE = 1  # of who does not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,9 @@ class OnlineConfig:
     render_profile: RenderProfile = (
         "turbo"  # of frames and goals; a model that saw the world's videos wants theirs
     )
-    stride: int = 1  # frames of the world's videos that a decision lasts; that of the model's pretraining
+    stride: int = (
+        STRIDE  # frames of the world's videos that a decision lasts; that of the model's pretraining
+    )
     envs: int = 4  # side by side
     decisions: int = 6000  # in all environments together, after the random ones; 0 measures what these taught
     rollout: int = 150  # decisions of each environment between two updates
@@ -75,10 +80,21 @@ class OnlineConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
-        if self.decisions < 0:
-            raise ValueError(f"decisions start at 0; got {self.decisions}.")
+        for name in ("decisions", "tokenizer_steps", "first_steps", "steps"):
+            if np.min(getattr(self, name)) < 0:
+                raise ValueError(f"{name} start at 0; got {getattr(self, name)}.")
         if min(self.spread) <= 0.0:
             raise ValueError(f"spread must be above 0; got {self.spread}.")
+
+    def with_stride(self, stride: int) -> Self:
+        """The same for a model that was pretrained with this stride.
+
+        Raises:
+            ValueError: another one was asked for.
+        """
+        if self.stride not in (STRIDE, stride):
+            raise ValueError(f"the model was pretrained with stride {stride}; got stride={self.stride}.")
+        return replace(self, stride=stride)
 
     @property
     def first_seed(self) -> int:

@@ -39,15 +39,14 @@ def draw_samples(
     model: VideoModel,
     clips: Clips,
     store: TokenStore,
+    held_out: np.ndarray,
     stride: int,
     path: Path,
     *,
-    count: int = 3,
     seed: int = 0,
 ) -> None:
-    """Write a PNG: for each of `count` held-out clips the true window, its reconstruction and draws from the prior."""
-    rng = np.random.default_rng(seed)
-    _, held_out = clips.split()
+    """Write a PNG: for three of the clips `held_out` the true window, its reconstruction and draws from the prior."""
+    rng, count = np.random.default_rng(seed), 3
     which = held_out[rng.integers(len(held_out), size=count)]
     span = (model.config.window - 1) * stride + 1
     starts = rng.integers(clips.length - span + 1, size=count)

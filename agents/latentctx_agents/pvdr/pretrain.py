@@ -27,6 +27,7 @@ from latentctx_agents.pvdr.tokenizer import start_codebook
 from latentctx_agents.pvdr.tokens import TokenStore, content_hash, open_tokens
 from latentctx_agents.runs import RunFolder, training_record
 from latentctx_datasets.videos import Clips, open_clips
+from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig, TokenizerConfig
 
 BACKGROUND_FRAMES = 256  # whose median is taken for the background
@@ -94,6 +95,7 @@ def pretrain(
     Raises:
         ValueError: the folder belongs to another config, or the clips are too few, too short or damaged.
     """
+    check_device(device)
     RunFolder(directory, config, videos_origin(config.videos))
     target = directory / "model"
     if target.is_dir():

@@ -20,7 +20,7 @@ from latentctx_agents.pvdr.online import ENCODED, adapt_tokenizer
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.reading import drawn
 from latentctx_agents.pvdr.replay import Replay
-from latentctx_agents.pvdr.tokens import tokenize
+from latentctx_agents.pvdr.tokens import tokenize, tokens_of
 from latentctx_agents.pvdr.worlds import Films, goal_distances, make_envs, random_episodes, remember, world_of
 from latentctx_agents.results import Measurement
 from latentctx_envs.goal_images import image_distance
@@ -76,8 +76,7 @@ def rank(model: VideoModel, config: OnlineConfig, held_out: int = 20) -> Judged:
     MetricLearner(metric, config.metric, rng).learn(replay, config.metric.first_steps)
     colours = TokenDistance(model.tokenizer, colours_of(model.tokenizer, seen.pictures(every=4)))
     tokens, goals = (
-        torch.from_numpy(tokenize(model.tokenizer, frames).astype(np.int64))
-        for frames in (tests.frames[:, :-1], tests.goals[:, None])
+        tokens_of(model.tokenizer, frames) for frames in (tests.frames[:, :-1], tests.goals[:, None])
     )
     found = {
         IMAGE: np.stack(

@@ -75,6 +75,11 @@ def content_hash(clips: Clips) -> str:
     return str(clips.facts["content_hash"])
 
 
+def tokens_of(tokenizer: Tokenizer, frames: np.ndarray) -> Tensor:
+    """Tokens int64 (..., 64) of uint8 frames (..., 64, 64, 3), as networks take them."""
+    return torch.from_numpy(tokenize(tokenizer, frames).astype(np.int64))
+
+
 def tokenize(tokenizer: Tokenizer, frames: np.ndarray) -> np.ndarray:
     """Tokens int16 (..., 64) of uint8 frames (..., 64, 64, 3)."""
     device = tokenizer.encoder.codebook.device

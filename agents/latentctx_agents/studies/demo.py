@@ -27,7 +27,7 @@ from latentctx_agents.results import Measurement, write_results
 from latentctx_agents.runs import RunFolder, read_metrics
 from latentctx_agents.stats import bootstrap_interval
 from latentctx_agents.workers import StudyWorkers
-from latentctx_datasets import collect, open_store
+from latentctx_datasets import collect, open_store, sheet
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.cores import available_cores
 from latentctx_envs.point_mass.task import TARGET_RADIUS
@@ -267,7 +267,7 @@ def write_gif(folder: Path, goals: int = 3) -> None:
         policies = [FinetunedPolicy.load(path) for path in paths if path.is_dir()]
         bar = tqdm(policies, desc=f"film {method}", unit="episode", delay=1)
         rows.append([film.film(policy, plots.LABELS[method]) for policy in bar])
-    film.write_gif(rows, folder / "rollouts.gif")
+    sheet.write_gif(rows, folder / "rollouts.gif", fps=12)
 
 
 def _draw(config: DemoConfig, folder: Path, summary: dict[str, Any], probes: dict[str, float]) -> None:

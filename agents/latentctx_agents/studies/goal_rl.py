@@ -56,6 +56,10 @@ class GoalRLConfig:
         for name in ("decisions", "evaluate_every", "episodes", "learning_starts", "batch_size", "hindsight"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if self.learning_starts >= self.decisions:
+            raise ValueError(
+                f"learning_starts ({self.learning_starts}) must lie below decisions ({self.decisions}): nothing would be learned."
+            )
         if not 0.0 < self.entropy < float("inf"):
             raise ValueError(f"entropy must be a positive number; got {self.entropy}.")
 

@@ -80,7 +80,7 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
 
 
 def sight(config: StudyConfig, arm: Arm, frozen: str | None = None) -> View | None:
-    """The frames that an arm sees; None if it sees none.
+    """The frames that an arm sees, those of its encoder's pretraining; None if it sees none.
 
     Raises:
         ValueError: its encoder remembers what it saw.
@@ -92,7 +92,9 @@ def sight(config: StudyConfig, arm: Arm, frozen: str | None = None) -> View | No
         return view
     encoder = load_encoder(frozen)
     refuse_memory(encoder, "finetuning")
-    return dataclasses.replace(view, image_size=encoder.input_shape[0])
+    if encoder.render_profile is None:  # trained on others' pictures: what the other arms see
+        return dataclasses.replace(view, image_size=encoder.input_shape[0])
+    return pretrain.view_of(encoder)
 
 
 def _prepare(config: StudyConfig, views: dict[Arm, View | None], workers: int) -> None:
@@ -124,6 +126,8 @@ def run_arm(
     place = folder / "cells" / arm.name
     if frozen is not None:  # other weights of the same name are another arm
         known = {"encoder_hash": load_encoder(frozen).content_hash()[:12]}
+        if view is not None:
+            known |= {"render_profile": view.render_profile, "goal_visible": view.goal_visible}
         place = place.with_name(f"{arm.name}-{known['encoder_hash']}")
     if arm.method in PRETRAINED:
         pretrain.pretrain(pretraining(config, arm), encoder_run(folder, arm))

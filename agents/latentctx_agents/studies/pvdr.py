@@ -22,7 +22,9 @@ from latentctx_agents.pvdr.pictures import draw_episode
 from latentctx_agents.pvdr.straight import Straight
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, world_of
 from latentctx_agents.results import Measurement, add_results
-from latentctx_agents.runs import RunFolder
+from latentctx_agents.runs import RunFolder, training_alone
+from latentctx_envs.meta_world.splits import TASKS as META_WORLD
+from latentctx_envs.ogbench.context import TASKS as OGBENCH_TASKS
 from latentctx_envs.replacing import replacing
 
 FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sample"
@@ -53,6 +55,9 @@ class PvdrStudyConfig:
         """A method's change must be one."""
         if not self.online.reinforce or self.online.plans < 2:
             raise ValueError("the whole method reinforces and chooses among at least 2 plans.")
+        default = OnlineConfig()
+        if (self.online.task, self.online.seed) != (default.task, default.seed):
+            raise ValueError("tasks and seeds are the grid's: say --tasks and --seeds.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,11 @@ class PvdrGrid:
             raise ValueError(f"methods are {', '.join(METHODS)}; got {', '.join(unknown)}.")
         if not (self.tasks and self.methods and self.seeds):
             raise ValueError("tasks, methods and seeds each name at least one.")
+        known = (*META_WORLD, *OGBENCH_TASKS)
+        if strange := sorted(set(self.tasks) - set(known)):
+            raise ValueError(f"tasks are {', '.join(known)}; got {', '.join(strange)}.")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds start at 0; got {min(self.seeds)}.")
 
 
 def run_study(config: PvdrStudyConfig, grid: PvdrGrid, model: Path, folder: Path) -> Path:
@@ -108,15 +118,34 @@ def run_cell(
     place = folder / "cells" / f"{task}-{method}-seed{seed}"
     file = place / "curve.json"
     if file.exists():
-        return json.loads(file.read_text())
+        try:
+            return json.loads(file.read_text())
+        except ValueError:
+            raise ValueError(f"{file} is damaged: remove it to run that cell again.") from None
+    place.mkdir(parents=True, exist_ok=True)
+    with training_alone(place):
+        curve = _curve(config, task, method, seed, model, place)
+    with replacing(file) as fresh:
+        fresh.write_text(json.dumps(curve) + "\n")
+    return curve
+
+
+def online_of(config: PvdrStudyConfig, task: str, method: str, seed: int, stride: int) -> OnlineConfig:
+    """What a cell runs with; from scratch a tokenizer is trained whatever the option says."""
+    online = dataclasses.replace(config.online, task=task, seed=seed, **METHODS[method]).with_stride(stride)
+    if method == SCRATCH and online.tokenizer_steps == 0:  # keeps a pretrained one; this would stay untrained
+        return dataclasses.replace(online, tokenizer_steps=OnlineConfig.tokenizer_steps)
+    return online
+
+
+def _curve(
+    config: PvdrStudyConfig, task: str, method: str, seed: int, model: Path, place: Path
+) -> list[dict[str, float]]:
     pretrained, record = load_video_model(model)
-    stride = int(record["config"]["stride"])
-    online = dataclasses.replace(config.online, task=task, seed=seed, stride=stride, **METHODS[method])
+    online = online_of(config, task, method, seed, int(record["config"]["stride"]))
     if method == SCRATCH:
         torch.manual_seed(seed)
         pretrained = VideoModel(pretrained.config)
-        if online.tokenizer_steps == 0:  # keeps a pretrained tokenizer; this one would stay untrained
-            online = dataclasses.replace(online, tokenizer_steps=OnlineConfig.tokenizer_steps)
     agent = _PLANLESS.get(method, Online)(pretrained, online)
     curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
     if isinstance(agent, Online):
@@ -124,9 +153,6 @@ def run_cell(
         draw_episode(act(ended, episodes=1, seed=EVALUATION_SEED).film, place / "episode.png")
         known = {name: record[name] for name in ("dataset", "dataset_hash")} if method != SCRATCH else {}
         save_agent(ended, place / "agent", {"online": dataclasses.asdict(online), **known})
-    place.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as fresh:
-        fresh.write_text(json.dumps(curve) + "\n")
     return curve
 
 
@@ -141,10 +167,14 @@ def rows_of(
 ) -> Iterator[Measurement]:
     """The measurements of a cell: each point of its curve, and the mean success over it (area under the curve)."""
     trained = record["config"]
+    online = online_of(config, task, method, seed, int(trained["stride"]))
+    plans = method not in _PLANLESS
     common = {
-        "task": task, "plans": METHODS[method].get("plans", config.online.plans), "episodes": config.online.episodes,
-        "budget": config.online.decisions, "reads": config.online.reads, "near": config.online.near, "random_episodes": config.online.random_episodes,
-        "stride": int(trained["stride"]), "future": int(trained["model"]["future"]),
+        "task": task, "plans": online.plans if plans else 0, "episodes": online.episodes,
+        "budget": online.decisions, "random_episodes": online.random_episodes, "stride": online.stride,
+        "render_profile": online.render_profile, "tokenizer_steps": online.tokenizer_steps,
+        **({"reads": online.reads, "near": online.near, "future": int(trained["model"]["future"])} if plans else {}),
+        **({} if method == GOAL_PPO else {"metric_steps": online.metric.first_steps}),
         **({} if method == SCRATCH or trained["clips"] is None else {"clips": int(trained["clips"])}),
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
         "model_hash": "" if method == SCRATCH else model_hash[:16],

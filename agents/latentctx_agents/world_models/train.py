@@ -28,6 +28,7 @@ from latentctx_agents.world_models.model import WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import StateStore, library
 from latentctx_datasets.identity import content_of
+from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.config import QUICK as QUICK_MODEL
 from latentctx_envs.encoders.latent.config import RSSM, RSSMO, WorldModelConfig
 from latentctx_envs.encoders.latent.sensors import Observed, Sensors
@@ -91,6 +92,7 @@ def train_world_model(
         ValueError: the folder belongs to another config, or the dataset has too few or too short episodes.
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
+    check_device(device)
     world = library.played_in(config.dataset)
     sensors = Sensors.of_world(world.env_id, config.observed)
     RunFolder(directory, config, data_origin(config.dataset))
