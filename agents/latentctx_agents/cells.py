@@ -14,11 +14,11 @@ from latentctx_agents.evaluate import steps_together, success_of
 from latentctx_agents.finetune import FinetuneConfig
 from latentctx_agents.optim import OnStep, unheard
 from latentctx_agents.policy_folder import FinetunedPolicy, PolicyCard, as_head
+from latentctx_agents.runs import kept_json
 from latentctx_datasets import View, library
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.encoders import ConvNet, Encoder, FrozenEncoder, load_encoder
-from latentctx_envs.replacing import replacing
 
 AnyEncoder = TypeVar("AnyEncoder", bound=Encoder)
 EXPERT = "expert"
@@ -49,21 +49,18 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     Returns:
         {"method", "goal", "context", "success": list of bool, "loss": last training loss, "held_out_loss": or None}.
     """
-    file = Path(cell.directory) / "result.json"
-    if file.exists():
-        return json.loads(file.read_text())
-    Path(cell.directory).mkdir(parents=True, exist_ok=True)
-    success, losses = _expert(cell) if cell.method == EXPERT else _learner(cell)
-    result = {
-        "method": cell.method,
-        "goal": cell.goal,
-        "context": task_of(cell.dataset, cell.goal).context,
-        "success": [bool(value) for value in success],
-        **losses,
-    }
-    with replacing(file) as fresh:
-        fresh.write_text(json.dumps(result) + "\n")
-    return result
+
+    def measured() -> dict[str, Any]:
+        success, losses = _expert(cell) if cell.method == EXPERT else _learner(cell)
+        return {
+            "method": cell.method,
+            "goal": cell.goal,
+            "context": task_of(cell.dataset, cell.goal).context,
+            "success": [bool(value) for value in success],
+            **losses,
+        }
+
+    return kept_json(Path(cell.directory) / "result.json", measured)
 
 
 class FinetuneTask(NamedTuple):

@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,12 +40,11 @@ class RunFolder:
 
     def __init__(self, path: Path, config: Any, origin: Mapping[str, str] | None = None) -> None:
         self.path = path
-        text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
         file = path / "config.json"
         if path.is_dir() and {found.name for found in path.iterdir()} <= OWN:
             for name in OWN:
                 (path / name).unlink(missing_ok=True)
-        if file.exists() and not holds(_parsed(file), config):
+        if file.exists() and not holds(read_json(file), config):
             raise ValueError(
                 f"{path} holds a run with another config: choose another folder or move it away."
             )
@@ -54,16 +53,16 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         if origin is not None:
             self._check_origin(origin)
-        _write(file, text)
+        write_json(file, dataclasses.asdict(config))
         if not (path / "versions.json").exists():
-            _write(path / "versions.json", json.dumps(environment(), indent=2) + "\n")
+            write_json(path / "versions.json", environment())
 
     def _check_origin(self, origin: Mapping[str, str]) -> None:
         file = self.path / "origin.json"
         if not file.exists():
-            _write(file, json.dumps(dict(origin), indent=2) + "\n")
+            write_json(file, dict(origin))
             return
-        written = _parsed(file)
+        written = read_json(file)
         known = dict(written)
         for name, value in origin.items():
             if written.setdefault(name, value) != value:
@@ -71,10 +70,15 @@ class RunFolder:
                     f"{self.path} was begun from another {name}: choose another folder or move it away."
                 )
         if written != known:
-            _write(file, json.dumps(written, indent=2) + "\n")
+            write_json(file, written)
 
 
-def _parsed(file: Path) -> Any:
+def read_json(file: Path) -> Any:
+    """The JSON values of a file of a run.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     try:
         return json.loads(file.read_text())
     except ValueError:
@@ -83,9 +87,24 @@ def _parsed(file: Path) -> Any:
         ) from None
 
 
-def _write(file: Path, text: str) -> None:
+def kept_json(file: Path, make: Callable[[], Any]) -> Any:
+    """The JSON values of a file; where it is not there, they are made and written down in one move.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    if file.exists():
+        return read_json(file)
+    found = make()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, found)
+    return found
+
+
+def write_json(file: Path, values: Any) -> None:
+    """Write JSON values in one move."""
     with replacing(file) as fresh:
-        fresh.write_text(text)
+        fresh.write_text(json.dumps(values, indent=2) + "\n")
 
 
 def holds(written: Any, config: Any) -> bool:

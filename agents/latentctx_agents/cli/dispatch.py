@@ -1,9 +1,21 @@
 """Commands with commands of their own, such as `latentctx study NAME`."""
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 
-Commands = Mapping[str, tuple[Callable[[list[str]], None], str]]  # name -> what runs it, one line of help
+Command = Callable[[list[str]], None]
+Commands = Mapping[
+    str, tuple[Command | str, str]
+]  # name -> what runs it ("module:function"), one line of help
+
+
+def command_of(named: Command | str) -> Command:
+    """What runs a command, loaded by now."""
+    if not isinstance(named, str):
+        return named
+    module, _, function = named.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def dispatch(words: list[str], commands: Commands, prog: str, kind: str) -> None:
@@ -25,4 +37,4 @@ def dispatch(words: list[str], commands: Commands, prog: str, kind: str) -> None
         sys.exit(0)
     if words[0] not in commands:
         raise ValueError(f"no {kind} {words[0]!r}; choose from {', '.join(commands)}.")
-    commands[words[0]][0](words[1:])
+    command_of(commands[words[0]][0])(words[1:])

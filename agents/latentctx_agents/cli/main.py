@@ -2,83 +2,61 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import gymnasium as gym
 
-from latentctx_agents.cli import (
-    data_commands,
-    encoder_commands,
-    learn_commands,
-    study_commands,
-    world_commands,
-)
+from latentctx_agents.cli.dispatch import Commands, command_of
 
-Command = Callable[[list[str]], None]
-
-
-def _world_model(words: list[str]) -> None:
-    from latentctx_agents.cli import world_model_commands
-
-    world_model_commands.world_model(words)
-
-
-def _imitate(words: list[str]) -> None:
-    from latentctx_agents.cli import world_model_commands
-
-    world_model_commands.imitate(words)
-
-
-def _aime_online(words: list[str]) -> None:
-    from latentctx_agents.cli import world_model_commands
-
-    world_model_commands.aime_online(words)
-
-
-def _dreamer(words: list[str]) -> None:
-    from latentctx_agents.cli import world_model_commands
-
-    world_model_commands.dreamer(words)
-
-
-def _pvdr(words: list[str]) -> None:
-    from latentctx_agents.cli import pvdr_commands
-
-    pvdr_commands.pvdr(words)
-
-
-def _videos(words: list[str]) -> None:
-    from latentctx_agents.cli import video_commands
-
-    video_commands.videos(words)
-
-
-def _demonstrator(words: list[str]) -> None:
-    from latentctx_agents.cli import demonstrator_commands  # Stable-Baselines3 takes seconds to import
-
-    demonstrator_commands.demonstrator(words)
-
-
-COMMANDS: dict[str, tuple[Command, str]] = {
-    "demo": (learn_commands.demo, "the main job end to end, with a report"),
-    "envs": (world_commands.envs, "list the worlds, or describe one"),
-    "data": (data_commands.data, "build, list, show, view, verify, export, convert and install datasets"),
-    "encoders": (encoder_commands.encoders, "list, show and publish the encoders that ship"),
-    "pretrain": (learn_commands.pretrain, "train an encoder on demonstrations of hidden contexts"),
-    "finetune": (learn_commands.finetune, "clone a policy for one new context on a frozen encoder"),
-    "evaluate": (learn_commands.evaluate, "success of a finetuned policy"),
-    "world-model": (_world_model, "learn a body's dynamics from episodes with actions (AIME, phase 1)"),
-    "imitate": (_imitate, "learn a task from observations alone by a world model (AIME, phase 2)"),
-    "aime-online": (_aime_online, "imitation goes on online, by a discriminator's reward (AIME-NoB)"),
-    "dreamer": (_dreamer, "train Dreamer or Plan2Explore, which make a body's experience"),
-    "videos": (_videos, "build, list and view clips without actions"),
-    "pvdr": (_pvdr, "pretrain a model of visual dynamics on videos, and judge it (PVDR)"),
-    "demonstrator": (_demonstrator, "train or evaluate a locomotion demonstrator"),
-    "study": (study_commands.study, "a whole study as one command: its cells, CSV and table"),
-    "report": (learn_commands.report, "one HTML page of a run or study: tables, plots, films, commands"),
-    "doctor": (world_commands.doctor, "check rendering and versions"),
+HERE = "latentctx_agents.cli"
+COMMANDS: Commands = {
+    "demo": (f"{HERE}.learn_commands:demo", "the main job end to end, with a report"),
+    "envs": (f"{HERE}.world_commands:envs", "list the worlds, or describe one"),
+    "data": (
+        f"{HERE}.data_commands:data",
+        "build, list, show, view, verify, export, convert and install datasets",
+    ),
+    "encoders": (f"{HERE}.encoder_commands:encoders", "list, show and publish the encoders that ship"),
+    "pretrain": (f"{HERE}.learn_commands:pretrain", "train an encoder on demonstrations of hidden contexts"),
+    "finetune": (
+        f"{HERE}.learn_commands:finetune",
+        "clone a policy for one new context on a frozen encoder",
+    ),
+    "evaluate": (f"{HERE}.learn_commands:evaluate", "success of a finetuned policy"),
+    "world-model": (
+        f"{HERE}.world_model_commands:world_model",
+        "learn a body's dynamics from episodes with actions (AIME, phase 1)",
+    ),
+    "imitate": (
+        f"{HERE}.world_model_commands:imitate",
+        "learn a task from observations alone by a world model (AIME, phase 2)",
+    ),
+    "aime-online": (
+        f"{HERE}.world_model_commands:aime_online",
+        "imitation goes on online, by a discriminator's reward (AIME-NoB)",
+    ),
+    "dreamer": (
+        f"{HERE}.world_model_commands:dreamer",
+        "train Dreamer or Plan2Explore, which make a body's experience",
+    ),
+    "videos": (f"{HERE}.video_commands:videos", "build, list and view clips without actions"),
+    "pvdr": (
+        f"{HERE}.pvdr_commands:pvdr",
+        "pretrain a model of visual dynamics on videos, and judge it (PVDR)",
+    ),
+    "demonstrator": (
+        f"{HERE}.demonstrator_commands:demonstrator",
+        "train or evaluate a locomotion demonstrator",
+    ),
+    "study": (f"{HERE}.study_commands:study", "a whole study as one command: its cells, CSV and table"),
+    "report": (
+        f"{HERE}.learn_commands:report",
+        "one HTML page of a run or study: tables, plots, films, commands",
+    ),
+    "doctor": (f"{HERE}.world_commands:doctor", "check rendering and versions"),
 }
+"""What runs each, by name: a module that loads PyTorch or Stable-Baselines3 takes seconds, and is loaded when it is asked for."""
 
 
 RESUMED: set[str | tuple[str, ...]] = {
@@ -100,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"latentctx: no command {words[0]!r}; choose from {', '.join(COMMANDS)}.", file=sys.stderr)
         sys.exit(2)
     try:
-        COMMANDS[words[0]][0](words[1:])
+        command_of(COMMANDS[words[0]][0])(words[1:])
     except KeyboardInterrupt:
         resumes = words[0] in RESUMED or tuple(words[:2]) in RESUMED
         what = "continues where it was" if resumes else "starts anew"

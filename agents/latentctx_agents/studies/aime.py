@@ -5,7 +5,6 @@ again. The rows of all cells ever run in the folder are in its results.csv.
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from concurrent.futures import Future, as_completed
 from pathlib import Path
@@ -22,7 +21,7 @@ from latentctx_agents.aime.stacked import Stacked, stack_of
 from latentctx_agents.optim import write_weights
 from latentctx_agents.results import Measurement, add_results
 from latentctx_agents.returns import returns_of
-from latentctx_agents.runs import RunFolder, read_metrics
+from latentctx_agents.runs import RunFolder, kept_json, read_metrics
 from latentctx_agents.studies.aime_grid import (
     AIME,
     BC,
@@ -39,7 +38,6 @@ from latentctx_agents.world_models.windows import open_episodes
 from latentctx_datasets import StateStore, collect
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_envs.encoders.latent.sensors import Sensors
-from latentctx_envs.replacing import replacing
 from latentctx_envs.rollout import Policy
 
 STUDY = "aime"
@@ -140,23 +138,20 @@ def run_cell(config: AimeStudyConfig, arm: AimeArm, task: str, demos: int, folde
     """
     name = f"{arm.method}-{arm.set or 'none'}-{task}-{arm.observed}-{demos}demos-seed{arm.seed}"
     place = folder / "cells" / name
-    file = place / "result.json"
-    if file.exists():
-        return json.loads(file.read_text())
-    policy, metrics = learn(config, arm, task, demos, folder, place)
-    returns = returns_of(
-        policy,
-        f"{config.body}-{task}",
-        episodes=config.episodes,
-        **view_of(arm.observed, config.world_model.model.image_size),
-    )
-    store = open_episodes(measure_of(config, task), arm.observed, config.world_model.model.image_size)
-    expert = np.add.reduceat(np.asarray(store.rewards, np.float64), store.starts).mean()
-    result = {"returns": returns.tolist(), "expert": float(expert), "metrics": metrics}
-    place.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as fresh:
-        fresh.write_text(json.dumps(result) + "\n")
-    return result
+
+    def measured() -> dict[str, Any]:
+        policy, metrics = learn(config, arm, task, demos, folder, place)
+        returns = returns_of(
+            policy,
+            f"{config.body}-{task}",
+            episodes=config.episodes,
+            **view_of(arm.observed, config.world_model.model.image_size),
+        )
+        store = open_episodes(measure_of(config, task), arm.observed, config.world_model.model.image_size)
+        expert = np.add.reduceat(np.asarray(store.rewards, np.float64), store.starts).mean()
+        return {"returns": returns.tolist(), "expert": float(expert), "metrics": metrics}
+
+    return kept_json(place / "result.json", measured)
 
 
 def learn(

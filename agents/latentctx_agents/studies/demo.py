@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, as_completed
@@ -24,7 +23,7 @@ from latentctx_agents.probe import PROBE, probe_error, probe_features
 from latentctx_agents.progress import training_bar
 from latentctx_agents.report import write_report
 from latentctx_agents.results import Measurement, write_results
-from latentctx_agents.runs import RunFolder, read_metrics
+from latentctx_agents.runs import RunFolder, kept_json, read_json, read_metrics, write_json
 from latentctx_agents.stats import bootstrap_interval
 from latentctx_agents.workers import StudyWorkers
 from latentctx_datasets import collect, open_store, sheet
@@ -84,8 +83,8 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
     """
     RunFolder(folder, config)
     if (folder / "summary.json").exists():
-        return json.loads((folder / "summary.json").read_text())
-    seconds: dict[str, float] = _read_seconds(folder)
+        return read_json(folder / "summary.json")
+    seconds: dict[str, float] = kept_json(folder / "seconds.json", dict)
     count = workers if workers is not None else available_cores()
     with _stage("data", seconds, folder):
         collect.build(config.pretrain.dataset)
@@ -100,7 +99,7 @@ def run_demo(config: DemoConfig, folder: Path, *, workers: int | None = None) ->
     summary = summarise(results, seconds, config.preset)
     write_results(folder / "results.csv", measurements(config, results, probes))
     _draw(config, folder, summary, probes)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")  # last: the run is whole
+    write_json(folder / "summary.json", summary)  # last: the run is whole
     write_report(folder)
     return summary
 
@@ -113,12 +112,7 @@ def _stage(name: str, seconds: dict[str, float], folder: Path) -> Iterator[None]
         yield
     finally:
         seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - began, 1)
-        (folder / "seconds.json").write_text(json.dumps(seconds) + "\n")
-
-
-def _read_seconds(folder: Path) -> dict[str, float]:
-    file = folder / "seconds.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+        write_json(folder / "seconds.json", seconds)
 
 
 def encoder_run(folder: Path, objective: str) -> Path:
@@ -192,15 +186,14 @@ def _probe_all(config: DemoConfig, folder: Path, pool: Executor) -> dict[str, fl
 
 def probe_encoder(config: PretrainConfig, optimizer: OptimizerConfig, run: Path) -> float:
     """RMS error [m] of the position read from a run's encoder on held-out episodes; measured once."""
-    file = run / "probe.json"
-    if file.exists():
-        return float(json.loads(file.read_text())["rmse_m"])
-    store = open_store(config.dataset, config.view)
-    features, rows = probe_features(store, run / "encoder")
-    positions = np.asarray(store.observations[: len(features), :2])
-    error = probe_error(features, positions, rows, config=optimizer)
-    file.write_text(json.dumps({"rmse_m": error}) + "\n")
-    return error
+
+    def measured() -> dict[str, float]:
+        store = open_store(config.dataset, config.view)
+        features, rows = probe_features(store, run / "encoder")
+        positions = np.asarray(store.observations[: len(features), :2])
+        return {"rmse_m": probe_error(features, positions, rows, config=optimizer)}
+
+    return float(kept_json(run / "probe.json", measured)["rmse_m"])
 
 
 def summarise(results: list[dict[str, Any]], seconds: dict[str, float], preset: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,9 @@ from latentctx_agents.pvdr.pictures import draw_episode
 from latentctx_agents.pvdr.straight import Straight
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, world_of
 from latentctx_agents.results import Measurement, add_results
-from latentctx_agents.runs import RunFolder, training_alone
+from latentctx_agents.runs import RunFolder, kept_json, training_alone
 from latentctx_envs.meta_world.splits import TASKS as META_WORLD
 from latentctx_envs.ogbench.context import TASKS as OGBENCH_TASKS
-from latentctx_envs.replacing import replacing
 
 FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sample"
 GOAL_PPO, STRAIGHT = "goal-ppo", "straight"
@@ -116,18 +114,13 @@ def run_cell(
     A cell that plans leaves `episode.png`, an episode as it is acted at the end, and the `agent` that acts it.
     """
     place = folder / "cells" / f"{task}-{method}-seed{seed}"
-    file = place / "curve.json"
-    if file.exists():
-        try:
-            return json.loads(file.read_text())
-        except ValueError:
-            raise ValueError(f"{file} is damaged: remove it to run that cell again.") from None
-    place.mkdir(parents=True, exist_ok=True)
-    with training_alone(place):
-        curve = _curve(config, task, method, seed, model, place)
-    with replacing(file) as fresh:
-        fresh.write_text(json.dumps(curve) + "\n")
-    return curve
+
+    def measured() -> list[dict[str, float]]:
+        place.mkdir(parents=True, exist_ok=True)
+        with training_alone(place):
+            return _curve(config, task, method, seed, model, place)
+
+    return kept_json(place / "curve.json", measured)
 
 
 def online_of(config: PvdrStudyConfig, task: str, method: str, seed: int, stride: int) -> OnlineConfig:
