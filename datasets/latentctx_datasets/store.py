@@ -199,6 +199,8 @@ def open_pixels(dataset_id: str, view: View, *, workers: int | None = None) -> P
             f"{dataset_id} stores neither frames (uint8, height, width, 3) nor physics states, from which they are derived: "
             f"its observations are {dataset.observation_space}. DemonstrationCollector keeps the latter."
         )
+    if view.goal_visible:
+        raise DatasetError(f"{dataset_id} stores frames as they are: goal_visible=True needs physics states.")
     return open_frames(dataset_id, view.image_size)
 
 

@@ -127,6 +127,8 @@ def test_frames_of_another_size_and_actions_that_are_no_vectors_are_refused(refu
     write()
     with refuses("stores frames of 12 px; 16 px are needed"):
         open_pixels(ID, View(image_size=16))
+    with refuses("goal_visible=True needs physics states"):
+        open_pixels(ID, View(image_size=12, goal_visible=True))
     minari.delete_dataset(ID)
     write(actions=spaces.Discrete(4))
     with refuses("actions must be vectors, a Box; got Discrete"):
