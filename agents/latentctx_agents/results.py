@@ -63,9 +63,8 @@ def add_results(path: Path, measurements: Iterable[Measurement], command: str | 
             rows = {_key(row): row for row in csv.DictReader(stream)}
         for row in _rows(measurements, command):
             before = rows.get(_key(row))
-            if (
-                before is None or before["value"] != row["value"]
-            ):  # read again: measured with the earlier command
+            # what is only read again was measured with the earlier command
+            if before is None or before["value"] != row["value"]:
                 rows[_key(row)] = row
         _write(path, sorted(rows.values(), key=_key))
 

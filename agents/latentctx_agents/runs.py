@@ -144,8 +144,8 @@ def training_alone(directory: Path) -> Iterator[None]:
                 f"{directory} is being trained in by another process: wait for it, or choose another folder."
             ) from None
         yield
-        fcntl.flock(folder, fcntl.LOCK_UN)  # also for processes that were forked since
     finally:
+        fcntl.flock(folder, fcntl.LOCK_UN)  # also for processes that were forked since
         os.close(folder)
 
 

@@ -7,7 +7,7 @@ import torch
 
 # A second thread takes 1.75 times off 16 frames of 84 pixels where a core is idle. On less work it gains little, and where
 # another process has its core each layer waits for the scheduler: 16 frames of 47 pixels took 90 times as long with two
-# threads on a busy machine (benchmarks/encode.py), a filter of vectors 300 times.
+# threads on a busy machine (benchmarks/encode.py), a filter of vectors 18 times in the mean (by hand, load 3 on two cores).
 NUMBERS_PER_THREAD = 50_000
 
 
