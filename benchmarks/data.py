@@ -48,7 +48,7 @@ from latentctx_datasets import (
     SequenceSampler,
     TransitionSampler,
     View,
-    collect,
+    copies,
     load,
     open_features,
     open_store,
@@ -84,7 +84,7 @@ def data() -> Iterator[tuple[PixelStore, minari.MinariDataset]]:
         os.environ["MINARI_DATASETS_PATH"] = f"{folder}/minari"
         os.environ["LATENTCTX_CACHE"] = f"{folder}/cache"
         load(SOURCE_ID)
-        exported = minari.load_dataset(collect.export_pixels(SOURCE_ID, pixels=PIXELS))
+        exported = minari.load_dataset(copies.export_pixels(SOURCE_ID, pixels=PIXELS))
         exported.set_seed(0)
         yield open_store(SOURCE_ID, View(image_size=PIXELS), workers=1), exported
 

@@ -1,26 +1,21 @@
-"""Build a dataset from its recipe, or export one with pixels."""
+"""Build a dataset from its recipe."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium as gym
-import minari
 import numpy as np
-from minari.data_collector import EpisodeBuffer
 from tqdm import tqdm
 
 from latentctx_datasets import library
 from latentctx_datasets.demonstrators import Draws, make_demonstrator
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes import RECIPES, Plan, Recipe
-from latentctx_datasets.replay import View, latent_env, replay, view_env
+from latentctx_datasets.replay import latent_env
 from latentctx_datasets.writing import Record, record, write
-from latentctx_envs.rendering import RenderProfile
 from latentctx_envs.rollout import Policy, Step, rollout
 from latentctx_envs.vector_env import LatentContextVectorEnv
 
-EPISODE_METADATA = ("context_json", "split", "success", "demonstrator", "snapshot", "source_episode")
 SEEN = ("observations", "states", "successes")  # what an episode holds one more of than actions
 BATCH = 64  # episodes that are simulated side by side; an episode does not depend on it
 
@@ -168,66 +163,3 @@ def _record(plan: Plan, demonstrator: str, number: int, arrays: dict[str, np.nda
         demonstrator=demonstrator,
     )
     return buffer, extra if plan.snapshot is None else {**extra, "snapshot": plan.snapshot}
-
-
-def export_pixels(
-    dataset_id: str,
-    *,
-    pixels: int,
-    profile: RenderProfile = "fast",
-    target_id: str | None = None,
-) -> str:
-    """Write a self-contained pixel copy of a dataset for other people's loaders, lossless; returns its id.
-
-    Args:
-        dataset_id: a dataset of this project.
-        pixels: side of the square frames [pixels].
-        profile: render profile.
-        target_id: id of the copy; by default `<name>-<pixels>px-vN`.
-
-    Raises:
-        DatasetError: the dataset is missing or damaged, or the target exists.
-    """
-    source = library.load(dataset_id)
-    name, _, number = dataset_id.rpartition("-v")
-    target = library.check_id(target_id or f"{name}-{pixels}px-v{number}")
-    library.refuse_local(target)
-    library.verify_recorded(source)
-    score = source.storage.metadata.get("ref_max_score")
-    to = f" --to {target_id}" if target_id else ""
-    view = View(image_size=pixels, render_profile=profile)
-    with view_env(source, view) as env:
-        write(
-            target,
-            _with_pixels(source, view),
-            env=env,
-            command=f"latentctx data export {dataset_id} --pixels {pixels} --profile {profile}{to}",
-            metadata={
-                "algorithm_name": source.storage.metadata.get("algorithm_name", "unknown"),
-                "description": f"{dataset_id} with {pixels} px frames, render profile {profile!r}.",
-            },
-            max_return=None if score is None else float(score),
-        )
-    return target
-
-
-def _with_pixels(source: minari.MinariDataset, view: View) -> Iterator[Record]:
-    extras = source.storage.get_episode_metadata(source.episode_indices)
-    pixels = replay(source, view, source.episode_indices)
-    episodes = tqdm(source.iterate_episodes(), desc="render", unit="ep", total=len(source), delay=1)
-    for episode, extra, frames in zip(episodes, extras, pixels, strict=True):
-        context = json.loads(extra["context_json"])
-        assert episode.infos is not None
-        buffer = EpisodeBuffer(
-            id=int(episode.id),
-            seed=extra.get("seed"),
-            options={"context": context},
-            observations=frames,  # type: ignore[arg-type]
-            actions=episode.actions,
-            rewards=list(episode.rewards),
-            terminations=list(episode.terminations),
-            truncations=list(episode.truncations),
-            infos=dict(episode.infos),
-        )
-        kept = {key: extra[key] for key in EPISODE_METADATA if key in extra}
-        yield buffer, {"split": "all", **kept}

@@ -112,8 +112,8 @@ def replay(
             )
         if "context_json" not in extra:
             raise DatasetError(
-                f"{dataset.id} names no contexts, which decide where things stand (Minari's combine drops them): pixels cannot "
-                "be derived from it."
+                f"{dataset.id} names no contexts, which decide where things stand (Minari's combine drops them, `latentctx data "
+                "combine` does not): pixels cannot be derived from it."
             )
         context = json.loads(extra["context_json"])
         yield np.stack([env.frame(state, context) for state in infos["physics_state"][::every]])

@@ -26,6 +26,7 @@ from latentctx_datasets import (
     open_store,
     replay,
 )
+from latentctx_datasets.copies import combine
 from latentctx_datasets.demonstrators.point_mass import PointMassExpert
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.rollout import rollout
@@ -274,13 +275,33 @@ def test_a_recording_without_a_time_limit_keeps_none() -> None:
 
 
 def test_episodes_that_minari_combined_say_that_their_contexts_are_gone(refuses: Refuses) -> None:
-    for name in ("mine/one-v0", "mine/two-v0"):
+    for seed, name in enumerate(("mine/one-v0", "mine/two-v0")):
         env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=3), name)
-        play(env, 0)
+        play(env, seed)
         env.create_dataset()
     minari.combine_datasets([load("mine/one-v0"), load("mine/two-v0")], "mine/both-v0")
+    both = combine(["mine/one-v0", "mine/two-v0"], "mine/whole-v0", author="me")
     with refuses("names no contexts", "Minari's combine drops them"):
         open_store("mine/both-v0", View(image_size=16, render_profile="turbo"), workers=1)
+    view = View(image_size=16, render_profile="turbo")
+    parts = [open_store(f"mine/{name}-v0", view, workers=1) for name in ("one", "two", "whole")]
+    assert (np.concatenate([part.frames for part in parts[:2]]) == parts[2].frames).all()
+    assert (np.concatenate([part.contexts for part in parts[:2]]) == parts[2].contexts).all()
+    assert seeds_of(both) == [0, 1] and library.verify("mine/whole-v0")
+
+
+def test_datasets_that_cannot_be_one_are_refused(refuses: Refuses) -> None:
+    for name, arguments in {"mine/still-v0": {}, "mine/noisy-v0": {"noise_scale": 0.1}}.items():
+        env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", **arguments), name)
+        play(env, 0)
+        env.create_dataset()
+    with refuses("they cannot be one dataset"):
+        combine(["mine/still-v0", "mine/noisy-v0"], "mine/both-v0")
+    with refuses("two or more datasets"):
+        combine(["mine/still-v0"], "mine/both-v0")
+    with refuses("is already in"):
+        combine(["mine/still-v0", "mine/still-v0"], "mine/noisy-v0")
+    assert not library.is_local("mine/both-v0")
 
 
 @pytest.mark.parametrize("wrong", [{"image_size": (24, 24)}, {"image_size": 0}, {"goal_visible": "no"}])

@@ -12,7 +12,7 @@ from minari.data_collector import EpisodeBuffer
 
 from latentctx_agents.cli import main
 from latentctx_datasets import DatasetError, View, library, load, recover, replay
-from latentctx_datasets.collect import export_pixels
+from latentctx_datasets.copies import export_pixels
 from latentctx_datasets.kitchen_layout import completed_order, import_kitchen
 from latentctx_envs.kitchen.context import TEST
 from latentctx_envs.kitchen.model import START

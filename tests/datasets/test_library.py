@@ -15,7 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentctx_datasets import DatasetError, View, collect, info, library, load, open_store, recover, verify
+from latentctx_datasets import (
+    DatasetError,
+    View,
+    collect,
+    copies,
+    info,
+    library,
+    load,
+    open_store,
+    recover,
+    verify,
+)
 
 SHIPPED_ID = "latentctx/point-mass/expert-small-v0"
 BAD_IDS = [
@@ -54,7 +65,7 @@ def listing(folder: Path) -> list[tuple[str, bytes]]:
         library.is_local,
         library.install_shipped,
         lambda name: open_store(name, View()),
-        lambda name: collect.export_pixels(name, pixels=8),
+        lambda name: copies.export_pixels(name, pixels=8),
     ],
     ids=["load", "verify", "info", "build", "is_local", "install", "open_store", "export"],
 )
@@ -74,7 +85,7 @@ def test_a_whole_dataset_outside_the_folder_is_out_of_reach(tiny: str, refuses: 
 
 def test_an_export_under_a_malformed_id_is_refused(tiny: str, refuses: Refuses) -> None:
     with refuses("a dataset id looks like", error=DatasetError):
-        collect.export_pixels(tiny, pixels=8, target_id="../x-v0")
+        copies.export_pixels(tiny, pixels=8, target_id="../x-v0")
 
 
 @settings(max_examples=50, deadline=None)

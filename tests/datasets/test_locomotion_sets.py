@@ -20,6 +20,7 @@ from latentctx_datasets import (
     Recipe,
     View,
     collect,
+    copies,
     library,
     load,
     open_store,
@@ -246,7 +247,7 @@ def test_a_context_that_nothing_shows_is_not_drawn(walker: str, refuses: Callabl
 
 
 def test_an_export_of_the_walker_holds_its_players(walker: str) -> None:
-    target = collect.export_pixels(walker, pixels=8, profile="turbo")
+    target = copies.export_pixels(walker, pixels=8, profile="turbo")
     exported = minari.load_dataset(target)
     assert exported[0].observations.shape == (7, 8, 8, 3)
     (extra,) = exported.storage.get_episode_metadata([2])

@@ -12,7 +12,7 @@ import minari
 import numpy as np
 import pytest
 
-from latentctx_datasets import DatasetError, Recipe, View, collect, library, load, recover, replay
+from latentctx_datasets import DatasetError, Recipe, View, copies, library, load, recover, replay
 from latentctx_datasets.replay import latent_env
 from latentctx_datasets.videos import write_videos
 
@@ -60,7 +60,7 @@ def test_pixels_of_a_dataset_without_physics_states_are_refused(
 
 
 def test_an_exported_dataset_holds_every_frame_without_loss(tiny: str) -> None:
-    target = collect.export_pixels(tiny, pixels=40, profile="turbo")  # from 32 px on Minari would use JPEG
+    target = copies.export_pixels(tiny, pixels=40, profile="turbo")  # from 32 px on Minari would use JPEG
     assert target == "latentctx/point-mass/tiny-40px-v0"
     source, exported = load(tiny), minari.load_dataset(target)
     env = latent_env(recover(source, observation="pixels", image_size=40, render_profile="turbo"))
@@ -75,7 +75,7 @@ def test_an_exported_dataset_holds_every_frame_without_loss(tiny: str) -> None:
 
 
 def test_an_exported_dataset_names_its_source_its_command_and_its_environment(tiny: str) -> None:
-    target = collect.export_pixels(tiny, pixels=8, profile="turbo", target_id="mine/pixels-v3")
+    target = copies.export_pixels(tiny, pixels=8, profile="turbo", target_id="mine/pixels-v3")
     exported = minari.load_dataset(target)
     metadata = exported.storage.metadata
     assert tiny in metadata["description"]
@@ -98,7 +98,7 @@ def test_a_changed_dataset_is_not_exported(tiny: str, refuses: Callable[..., Any
     with h5py.File(library.root() / tiny / "data" / "main_data.hdf5", "a") as file:
         file["episode_0/actions"][3] = 0.5
     with refuses("changed after it was built", error=DatasetError):
-        collect.export_pixels(tiny, pixels=8)
+        copies.export_pixels(tiny, pixels=8)
     with refuses("changed after it was built", error=DatasetError):
         write_videos(tiny, tmp_path / "videos", view=View(image_size=8))
     assert not library.is_local("latentctx/point-mass/tiny-8px-v0") and not (tmp_path / "videos").exists()
@@ -108,11 +108,11 @@ def test_what_minari_alone_recorded_in_our_world_is_exported(
     tiny: str, edit_metadata: Callable[..., None]
 ) -> None:
     edit_metadata(tiny, content_hash=None, algorithm_name=None, ref_max_score=None)
-    target = collect.export_pixels(tiny, pixels=8, profile="turbo")
+    target = copies.export_pixels(tiny, pixels=8, profile="turbo")
     assert library.verify(target)
     assert load(target).storage.metadata["algorithm_name"] == "unknown"
 
 
 def test_an_export_does_not_overwrite(tiny: str, refuses: Callable[..., Any], tmp_path: Path) -> None:
     with refuses("is already in", "choose another id", error=DatasetError):
-        collect.export_pixels(tiny, pixels=8, target_id="latentctx/point-mass/uneven-v0")
+        copies.export_pixels(tiny, pixels=8, target_id="latentctx/point-mass/uneven-v0")

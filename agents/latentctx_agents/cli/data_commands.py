@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from latentctx_agents.cli.tables import print_table
-from latentctx_datasets import RECIPES, Recipe, cards, collect, demonstrators, library
+from latentctx_datasets import RECIPES, Recipe, cards, collect, copies, demonstrators, library
 from latentctx_envs.rendering import RenderProfile
 
 Id = tyro.conf.Positional[str]
@@ -50,6 +50,15 @@ class Export:
     pixels: int = 84  # side of the square frames
     profile: RenderProfile = "fast"  # render profile
     to: str | None = None  # id of the copy; by default <name>-<pixels>px-vN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combine:
+    """Write the episodes of several datasets of one world as one, with their contexts."""
+
+    ids: tyro.conf.Positional[tuple[str, ...]]  # two or more, e.g. several recordings of one's own
+    to: str  # id of the new dataset
+    author: str = "unknown"  # who made it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +136,7 @@ def data(words: list[str]) -> None:
         | Annotated[Info, tyro.conf.subcommand("info")]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
         | Annotated[Export, tyro.conf.subcommand("export")]
+        | Annotated[Combine, tyro.conf.subcommand("combine")]
         | Annotated[ExportVideos, tyro.conf.subcommand("export-videos")]
         | Annotated[View, tyro.conf.subcommand("view")]
         | Annotated[ToNpz, tyro.conf.subcommand("to-npz")]
@@ -179,10 +189,15 @@ def _verify(arguments: Verify) -> None:
 
 
 def _export(arguments: Export) -> None:
-    target = collect.export_pixels(
+    target = copies.export_pixels(
         arguments.id, pixels=arguments.pixels, profile=arguments.profile, target_id=arguments.to
     )
     print(f'{target}: minari.load_dataset("{target}")')
+
+
+def _combine(arguments: Combine) -> None:
+    dataset = copies.combine(arguments.ids, arguments.to, author=arguments.author)
+    print(f"{arguments.to}: {len(dataset)} episodes")
 
 
 def _export_videos(arguments: ExportVideos) -> None:
@@ -243,6 +258,7 @@ HANDLERS: dict[type, Callable[..., None]] = {
     Info: _info,
     Verify: _verify,
     Export: _export,
+    Combine: _combine,
     ExportVideos: _export_videos,
     View: _view,
     ToNpz: _to_npz,
