@@ -82,7 +82,7 @@ def combine(dataset_ids: Sequence[str], target_id: str, *, author: str = "unknow
         library.verify_recorded(source)
         if library.played_in(name) != first or source.observation_space != sources[0].observation_space:
             raise DatasetError(
-                f"{name} is of {library.played_in(name)}, {dataset_ids[0]} of {first}: they cannot be one dataset."
+                f"{name} and {dataset_ids[0]} are of different worlds or show different things: they cannot be one dataset."
             )
     names = [str(source.storage.metadata.get("algorithm_name", "unknown")) for source in sources]
     with gym.make(library.spec_of(sources[0])) as env:
