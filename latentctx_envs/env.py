@@ -86,7 +86,9 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         """Start an episode; the class names the options."""
         checked = episode.check_options(options, episode.RESET_OPTIONS)
         pinned = checked.get("context")
-        pinned = None if pinned is None else self.context_type.coerce(pinned)
+        if pinned is not None:
+            pinned = self.context_type.coerce(pinned)
+            self.check_context(pinned)
         super().reset(seed=seed)
         # drawn even if one is pinned: a seed gives the same start state either way
         context = self.draw_context(self.np_random)
@@ -137,6 +139,13 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
     def state_observation(self) -> np.ndarray:
         """What "state" shows now, whatever this environment observes: float32 (d,), without the context."""
         return self._vector("state")[0]
+
+    def check_context(self, context: Context) -> None:
+        """Refuse a context that no episode of this world has, though it is of its type.
+
+        Raises:
+            ValueError: it is one.
+        """
 
     def position_of(self, states: np.ndarray) -> np.ndarray:
         """What "position" would have shown where "state" showed these: float32 (n, p) of (n, d)."""

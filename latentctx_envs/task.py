@@ -54,6 +54,13 @@ class Task(ABC):
         """That its contexts have."""
         return self.context_type.splits
 
+    def check_context(self, context: Context) -> None:  # noqa: B027
+        """Refuse a context that no episode has; a task that fixes part of its context overrides it.
+
+        Raises:
+            ValueError: it is one.
+        """
+
     def draw_context(self, rng: np.random.Generator, split: Split) -> Context:
         """A context of the named split; a task that fixes part of its context overrides it."""
         return self.context_type.sample(rng, split)

@@ -68,6 +68,10 @@ class TaskEnv(LatentContextEnv):
         """A context that an episode may have, of the settings' split, drawn from `rng`."""
         return self.task.draw_context(rng, self.settings.context_split)
 
+    def check_context(self, context: Context) -> None:
+        """Refuse a context that no episode of this world has."""
+        self.task.check_context(context)
+
     def physics_state(self) -> np.ndarray:
         """The full physics state, float64 (k,); `reset(options={"physics_state": s})` restores it."""
         return episode.physics_state(self.task, self._data)

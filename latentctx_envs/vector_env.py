@@ -285,7 +285,11 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         if isinstance(context, (list, tuple)) and len(context) != self.num_envs:
             raise ValueError(f"context must be one or {self.num_envs} of them; got {len(context)}.")
         given = list(context) if isinstance(context, (list, tuple)) else [context] * self.num_envs
-        return [None if one is None else self.task.context_type.coerce(one) for one in given]
+        contexts = [None if one is None else self.task.context_type.coerce(one) for one in given]
+        for context in contexts:
+            if context is not None:
+                self.task.check_context(context)
+        return contexts
 
     def _reset_mask(self, mask: Any) -> np.ndarray:
         if mask is None:

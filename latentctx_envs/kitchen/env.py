@@ -119,6 +119,13 @@ class KitchenEnv(LatentContextEnv):
         drawn = KitchenContext.sample(rng, self.settings.context_split)
         return self._fixed or drawn  # a seed gives the same start either way
 
+    def check_context(self, context: Context) -> None:
+        """Refuse another sequence than the fixed one."""
+        if self._fixed is not None and context != self._fixed:
+            raise ValueError(
+                f"the only context of this world is {self._fixed.to_dict()}; got {context.to_dict()}."
+            )
+
     def position_of(self, states: np.ndarray) -> np.ndarray:
         """The positions of robot and objects, float32 (n, 30) of (n, 59)."""
         return positions_of(states)

@@ -72,6 +72,13 @@ class LocomotionTask(Task):
             kind: spaces.Box(-np.inf, np.inf, (size,), np.float32) for kind, size in self.sizes.items()
         }
 
+    def check_context(self, context: Context) -> None:
+        """Refuse another task than the only one."""
+        if self._only is not None and context != self._only:
+            raise ValueError(
+                f"the only context of this world is {self._only.to_dict()}; got {context.to_dict()}."
+            )
+
     def draw_context(self, rng: np.random.Generator, split: Split) -> Context:
         """The only task there is, or one of the embodiment's contexts."""
         drawn = self.context_type.sample(rng, split)

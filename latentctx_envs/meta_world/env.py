@@ -134,6 +134,12 @@ class MetaWorldEnv(LatentContextEnv):
             self._kept = drawn
         return self._kept
 
+    def check_context(self, context: Context) -> None:
+        """Refuse a task that this world does not have."""
+        assert isinstance(context, MetaWorldContext)
+        if context.task not in self._known:
+            raise ValueError(f"this environment has {', '.join(self._known)}; got {context.task!r}.")
+
     def position_of(self, states: np.ndarray) -> np.ndarray:
         """Hand and opening (4), the goal (3) unless it is hidden, the objects (14): float32 (n, 21 or 18) of (n, 39)."""
         if not self._goal_visible:
@@ -188,15 +194,11 @@ class MetaWorldEnv(LatentContextEnv):
 
     def _arrange(self, context: MetaWorldContext, offset: np.ndarray | None = None) -> None:
         """Put bodies and goal of a context in their places, the hand to its start."""
-        self._check_task(context)
+        self.check_context(context)
         self._engine = self._engine_of(context.task)
         self._arranged, self._offset = None, offset
         self._now, _ = self._engine.reset(rand_vec=np.array(context.vector), hand_offset=offset)
         self._arranged = context
-
-    def _check_task(self, context: MetaWorldContext) -> None:
-        if context.task not in self._known:
-            raise ValueError(f"this environment has {', '.join(self._known)}; got {context.task!r}.")
 
     def _restore(self, state: np.ndarray) -> None:
         self._engine.set_physics_state(state, resets.LEAST)

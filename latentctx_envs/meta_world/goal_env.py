@@ -179,7 +179,7 @@ class MetaWorldGoalEnv(MetaWorldEnv):
     def _remember_goal(self, context: Context) -> None:
         """Draw the goal picture of a context; it ends the running episode."""
         assert isinstance(context, MetaWorldContext)
-        self._check_task(context)
+        self.check_context(context)
         state = success_state(context)
         if state is None:
             raise ValueError(_unsolved(context))

@@ -21,7 +21,7 @@ class PinContext(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
         context: the context or its dict, e.g. `{"goal": (0.1, 0.2)}`.
 
     Raises:
-        ValueError: the environment has no such context, or a value is out of range.
+        ValueError: no episode of the environment has such a context, or a value is out of range.
     """
 
     def __init__(self, env: gym.Env[Any, Any], context: Context | Mapping[str, Any]) -> None:
@@ -31,7 +31,9 @@ class PinContext(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
                 f"PinContext needs a LatentCtx environment, a single one whose contexts can be pinned; got {env}. Of a vector "
                 "of them pin each: gym.vector.SyncVectorEnv([lambda: PinContext(gym.make(...), context), ...])."
             )
-        self._context = kind.coerce(context).to_dict()
+        pinned = kind.coerce(context)
+        env.unwrapped.check_context(pinned)  # type: ignore[attr-defined]  # a LatentContextEnv
+        self._context = pinned.to_dict()
         gym.utils.RecordConstructorArgs.__init__(self, context=self._context)
         gym.Wrapper.__init__(self, env)
 

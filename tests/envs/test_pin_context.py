@@ -62,3 +62,32 @@ def test_worlds_without_a_context_and_a_second_context_are_refused(refuses: Any)
         PinContext(gym.make("CartPole-v1"), GOAL)
     with refuses("PinContext pins the context"):
         PinContext(gym.make(ID), GOAL).reset(options={"context": GOAL})
+
+
+@pytest.mark.parametrize(
+    ("env_id", "arguments", "other"),
+    [
+        ("LatentCtx-WalkerRun-v0", {}, {"task": "stand"}),
+        ("LatentCtx-PickPlace-v0", {}, {"task": "door-open-v3", "vector": (0.1, 0.8, 0.15)}),
+        (
+            "LatentCtx-Kitchen-v0",
+            {"subtasks": ("microwave", "kettle", "light switch", "slide cabinet")},
+            {"subtasks": ("kettle", "microwave", "light switch", "slide cabinet")},
+        ),
+    ],
+)
+def test_contexts_that_no_episode_of_the_world_has_are_refused(
+    refuses: Any, env_id: str, arguments: dict[str, Any], other: dict[str, Any]
+) -> None:
+    with gym.make(env_id, **arguments) as env:
+        with refuses("got"):
+            PinContext(env, other)
+        with refuses("got"):
+            env.reset(options={"context": other})
+
+
+def test_a_vector_refuses_them_as_well(refuses: Any) -> None:
+    vector = gym.make_vec("LatentCtx-WalkerRun-v0", num_envs=2)
+    with refuses("the only context of this world is"):
+        vector.reset(options={"context": {"task": "stand"}})
+    vector.close()
