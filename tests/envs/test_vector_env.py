@@ -212,7 +212,7 @@ def test_unknown_reset_option_is_refused_in_words(native, refuses) -> None:
 
 @pytest.mark.parametrize("num_envs", [0, -1])
 def test_too_few_environments_are_refused_in_words(num_envs: int, refuses) -> None:
-    with refuses("at least 1", str(num_envs)):
+    with refuses("whole number from 1", str(num_envs)):
         PointMassVectorEnv(num_envs=num_envs)
 
 
