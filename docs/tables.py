@@ -277,6 +277,10 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
     "aime-walker": (lambda: aime_tables.aime_table("walker", "noisy.csv", "position"), [AIME_PAGE]),
     "aime-walker-mdp": (lambda: aime_tables.aime_table("walker", "long.csv", "state"), [AIME_PAGE]),
     "aime-walker-long": (lambda: aime_tables.aime_table("walker", "long.csv", "position"), [AIME_PAGE]),
+    "aime-walker-larger": (
+        lambda: aime_tables.aime_table("walker", "256-mix.csv", "position"),
+        [AIME_PAGE],
+    ),
     "aime-walker-longer": (
         lambda: aime_tables.imitation_table("walker", "run-replay", "run", "state"),
         [AIME_PAGE],
