@@ -1,6 +1,7 @@
 """The study of AIME runs, resumes and adds to one CSV, cell by cell."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from latentctx_agents.studies.aime import body_set, measure_of, run_study, shown
 from latentctx_agents.studies.aime_grid import METHODS, PRESETS, AimeGrid, AimeStudyConfig
 from latentctx_envs.encoders.latent.config import QUICK
 
+RESULTS = Path(__file__).parents[2] / "agents" / "results" / "aime" / "walker"
 FEW = OptimizerConfig(
     steps=4, batch_size=4, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0, log_every=2
 )
@@ -101,3 +103,29 @@ def test_the_study_grows_cell_by_cell_and_does_nothing_twice(tiny, tmp_path, mon
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     kept = [row["value"] for row in again if row["method"] in ("aime", "bco")]
     assert kept == [row["value"] for row in rows]
+
+
+def test_the_larger_preset_is_what_the_results_were_run_with():
+    (command,) = {row["command"] for row in read_results([RESULTS / "256-mix.csv"])}
+    words = command.split()
+    said = {
+        name: words[at + 1 :]
+        for at, name in enumerate(words)
+        if name.startswith(("--world-model", "--imitation"))
+    }
+    long, larger = PRESETS["walker-long"][1], PRESETS["walker-larger"][1]
+    model = dataclasses.replace(
+        long.world_model.model,
+        deter=int(said["--world-model.model.deter"][0]),
+        stoch=int(said["--world-model.model.stoch"][0]),
+        hidden=tuple(map(int, said["--world-model.model.hidden"][:2])),
+    )
+    optimizer = dataclasses.replace(
+        long.imitation.optimizer, steps=int(said["--imitation.optimizer.steps"][0])
+    )
+    assert words[:4] == ["latentctx", "study", "aime", "walker-long"]
+    assert larger == dataclasses.replace(
+        long,
+        world_model=dataclasses.replace(long.world_model, model=model),
+        imitation=dataclasses.replace(long.imitation, optimizer=optimizer),
+    )

@@ -30,6 +30,10 @@ def world_model(words: list[str]) -> None:
     arguments = tyro.extras.overridable_config_cli(
         {
             "quick": ("two cores, minutes: 128 + 32 numbers, 10,000 steps", WorldModel(config=train.QUICK)),
+            "larger": (
+                "twice the latent state, 30,000 steps: some 70 minutes",
+                WorldModel(config=train.LARGER),
+            ),
             "walker-paper": ("AIME's for the walker, for a GPU", WorldModel(config=train.PAPER_WALKER)),
             "cheetah-paper": ("AIME's for the cheetah, for a GPU", WorldModel(config=train.PAPER_CHEETAH)),
         },

@@ -143,14 +143,11 @@ def _study(
     )
 
 
-_LONG: dict[str, object] = {
-    "imitation": dataclasses.replace(
-        imitate.QUICK, optimizer=dataclasses.replace(imitate.QUICK.optimizer, schedule="cosine")
-    ),
+_FALLING = dataclasses.replace(imitate.QUICK.optimizer, schedule="cosine")
+_LONG: dict[str, object] = {"imitation": dataclasses.replace(imitate.QUICK, optimizer=_FALLING)}
+_LARGER: dict[str, object] = {
+    "imitation": dataclasses.replace(imitate.QUICK, optimizer=dataclasses.replace(_FALLING, steps=10_000))
 }
-_LONG_MODEL = dataclasses.replace(
-    train.QUICK, optimizer=dataclasses.replace(train.QUICK.optimizer, steps=30_000, schedule="cosine")
-)
 _PAPER: dict[str, object] = {"imitation": imitate.PAPER, "baselines": baselines.PAPER}
 _PAPER_CHEETAH = {**_PAPER, "imitation": imitate.PAPER_CHEETAH}
 
@@ -165,11 +162,15 @@ PRESETS: dict[str, tuple[str, AimeStudyConfig]] = {
     ),
     "walker-long": (
         "30,000 steps of the same model, rates that fall to zero: half an hour a model on a core",
-        _study("walker", worlds.QUICK, _LONG_MODEL, **_LONG),
+        _study("walker", worlds.QUICK, train.LARGER, **_LONG),
+    ),
+    "walker-larger": (
+        "twice the latent state, 30,000 and 10,000 steps: some 70 minutes a model and 15 a cell on a core",
+        _study("walker", worlds.LARGER, train.LARGER, **_LARGER),
     ),
     "cheetah-long": (
         "30,000 steps of the same model, rates that fall to zero: half an hour a model on a core",
-        _study("cheetah", worlds.QUICK, _LONG_MODEL, **_LONG),
+        _study("cheetah", worlds.QUICK, train.LARGER, **_LONG),
     ),
     "walker-paper": (
         "the paper's sizes, for a GPU",

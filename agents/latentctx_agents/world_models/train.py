@@ -29,6 +29,7 @@ from latentctx_agents.world_models.windows import Windows, open_episodes, window
 from latentctx_datasets import StateStore, library
 from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders.devices import check_device
+from latentctx_envs.encoders.latent.config import LARGER as LARGER_MODEL
 from latentctx_envs.encoders.latent.config import QUICK as QUICK_MODEL
 from latentctx_envs.encoders.latent.config import RSSM, RSSMO, WorldModelConfig
 from latentctx_envs.encoders.latent.sensors import Observed, Sensors
@@ -65,6 +66,11 @@ class WorldModelTraining:
 
 
 QUICK = WorldModelTraining()
+LARGER = dataclasses.replace(
+    QUICK,
+    model=LARGER_MODEL,
+    optimizer=dataclasses.replace(QUICK.optimizer, steps=30_000, schedule="cosine"),
+)
 _PAPER = OptimizerConfig(
     steps=100_000, batch_size=50, learning_rate=1e-3, weight_decay=0.0, schedule="constant", clip=100.0
 )

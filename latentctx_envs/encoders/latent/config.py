@@ -62,3 +62,6 @@ RSSMO = WorldModelConfig(
 
 QUICK = WorldModelConfig(deter=128, stoch=32, hidden=(64, 64))
 """The walker's, as small as two cores want it."""
+
+LARGER = WorldModelConfig(deter=256, stoch=64, hidden=(128, 128))
+"""The walker's with twice the latent state, half of the paper's."""
