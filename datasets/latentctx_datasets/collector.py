@@ -108,11 +108,7 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
     ) -> minari.MinariDataset:
         """Make the dataset of all episodes, the running one included; after that nothing more is recorded.
 
-        Args:
-            demonstrator: who acted.
-            description: of the dataset.
-            author: who recorded it.
-            max_return: the reference score of 1; None for the mean return of these episodes.
+        The arguments are those of `finish_recording`.
 
         Raises:
             DatasetError: no episode was recorded, the dataset was created before, or others still record.
