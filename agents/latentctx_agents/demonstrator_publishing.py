@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from latentctx_agents.demonstrators import SNAPSHOTS, DemonstratorConfig, earlier
 from latentctx_agents.runs import environment, read_metrics
 from latentctx_datasets.demonstrators.locomotion import train_command, weights_file
+from latentctx_envs.encoders.tensors import write_tensors
 from latentctx_envs.replacing import replacing
 
 
@@ -53,7 +54,9 @@ def publish(config: DemonstratorConfig, file: Path, target: Path | None = None) 
     }
     place.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
     with replacing(place) as fresh:
-        save_file(_evenly([(folder / SNAPSHOTS, one) for folder, one in trainings], config.snapshots), fresh)
+        write_tensors(
+            fresh, _evenly([(folder / SNAPSHOTS, one) for folder, one in trainings], config.snapshots)
+        )
     return place
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import tyro
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from latentctx_agents.demonstrator_envs import CHEETAH_ANGLE, FlipTraining, Phase
 from latentctx_agents.runs import MetricsLog, RunFolder
@@ -24,6 +24,7 @@ from latentctx_datasets.demonstrators.locomotion import (
     LAYERS,
 )
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
+from latentctx_envs.encoders.tensors import write_tensors
 from latentctx_envs.extras import require
 from latentctx_envs.replacing import replacing, sha256_of
 from latentctx_envs.wrappers.sb3 import to_sb3
@@ -248,7 +249,7 @@ class _Keeper(BaseCallback):
         with replacing(
             self.file
         ) as fresh:  # first: a snapshot that the checkpoint does not know of is taken again
-            save_file(stacked, fresh)
+            write_tensors(fresh, stacked)
         save_checkpoint(self.model, self._checkpoint, snapshots=len(self._snapshots))
 
     def close(self) -> None:
@@ -291,7 +292,7 @@ def save_checkpoint(model: PPO, path: Path, *, snapshots: int) -> None:
         tensors |= {f"{name}/{key}": torch.as_tensor(np.float64(value)) for key, value in parts.items()}
     metadata = {"decisions": str(model.num_timesteps), "snapshots": str(snapshots)}
     with replacing(path) as fresh:
-        save_file({key: value.contiguous() for key, value in tensors.items()}, fresh, metadata=metadata)
+        write_tensors(fresh, tensors, metadata=metadata)
 
 
 def load_checkpoint(model: PPO, path: Path) -> None:

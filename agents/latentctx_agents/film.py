@@ -1,38 +1,50 @@
-"""GIFs of rollouts with the hidden context drawn in, for the viewer only."""
+"""Films of rollouts, the hidden context drawn in where it has a place, for the viewer only."""
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import load_env_creator
 from PIL import Image, ImageDraw
 
-from latentctx_agents.evaluate import EVALUATION_SEED
-from latentctx_agents.policy_folder import FinetunedPolicy
-from latentctx_envs.rollout import rollout
-from latentctx_envs.wrappers import EncodeObservation
+from latentctx_envs.rollout import Policy, rollout
 
 SIZE = 160  # [pixels] side of a tile
 EVERY = 2  # every second step is shown
+MOST = 150  # frames; of longer films fewer steps are shown
 BANNER = 18  # [pixels] height of a tile's title
 
 
-def film(policy: FinetunedPolicy, title: str, *, seed: int = EVALUATION_SEED) -> np.ndarray:
-    """Frames of one episode, uint8 (t, SIZE + BANNER, SIZE, 3), the border green once it succeeded."""
-    card = policy.card
-    shown = {"render_mode": "rgb_array", "render_context": True, **card.env_kwargs}
-    if card.view is None or policy.encoder is None:
-        env = gym.make(card.env_id, observation="position", **shown)
-    else:
-        env = gym.make(card.env_id, observation="pixels", **card.view.arguments(), **shown)
-        env = EncodeObservation(env, policy.encoder)
-    reset = {"seed": seed, "options": None if card.context is None else {"context": card.context}}
-    frames, success = [], False
-    for step in rollout(env, policy.policy, [reset]):
-        success |= bool(step.next_info["success"])
+def film(policy: Policy, env: gym.Env[Any, Any], title: str, reset: Mapping[str, Any]) -> np.ndarray:
+    """Frames of one episode, uint8 (t, SIZE + BANNER, SIZE, 3), the border green once it succeeded.
+
+    Args:
+        policy: acts.
+        env: an environment that renders ("rgb_array"); it is closed.
+        title: of the tile.
+        reset: keyword arguments of the environment's reset.
+    """
+    tiles, success = [], False
+    for step in rollout(env, policy, [reset]):
+        success |= bool(step.next_info.get("success", False))
         if (step.time + 1) % EVERY == 0 or step.last:
             picture = env.render()
             assert isinstance(picture, np.ndarray)
-            frames.append(_tile(picture, title, success))
+            tiles.append(_tile(picture, title, success))
     env.close()
-    return np.stack(frames)
+    kept = np.linspace(0, len(tiles) - 1, min(len(tiles), MOST)).round().astype(int)
+    return np.stack(tiles)[kept]
+
+
+def shown_to_viewers(env_id: str) -> dict[str, Any]:
+    """Keyword arguments of an environment that is filmed: the context is drawn in where it has a place."""
+    entry = gym.spec(env_id).entry_point
+    assert entry is not None
+    made_by = load_env_creator(entry) if isinstance(entry, str) else entry
+    drawn = {"render_context": True} if "render_context" in signature(made_by).parameters else {}
+    return {"render_mode": "rgb_array", **drawn}
 
 
 def _tile(frame: np.ndarray, title: str, success: bool) -> np.ndarray:

@@ -42,17 +42,23 @@ def weights_hash(directory: Path) -> str:
     return sha256_of(directory / WEIGHTS_FILE)
 
 
+def told_by(directory: Path) -> dict[str, Any]:
+    """What a folder says that it holds; nothing where there is nothing to read, of which its reader says more."""
+    try:
+        config = json.loads((directory / CONFIG_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
 def refuse_run_folder(directory: Path, kind: str, *inside: str) -> None:
     """Refuse a folder whose config has no format version: that of a run, as a rule, and what is meant lies in it.
 
     Raises:
         ValueError: it is one, and which folder in it is meant.
     """
-    try:
-        config = json.loads((directory / CONFIG_FILE).read_text())
-    except (OSError, ValueError):
-        return  # whoever reads it says more
-    if isinstance(config, dict) and "format_version" not in config:
+    config = told_by(directory)
+    if config and "format_version" not in config:
         meant = [str(directory / name) for name in inside if (directory / name / CONFIG_FILE).is_file()]
         told = f"name {' or '.join(meant)}" if meant else "name the folder that holds one"
         raise ValueError(f"{directory} is no {kind}, but the folder of a run: {told}.")

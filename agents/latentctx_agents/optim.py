@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from latentctx_agents.runs import MetricsLog, training_alone
+from latentctx_envs.encoders.tensors import write_tensors
 from latentctx_envs.replacing import replacing
 
 CHECKPOINT_SECONDS = 15.0
@@ -254,7 +255,7 @@ class Training:
 def write_weights(path: Path, module: nn.Module) -> None:
     """The tensors of a module as safetensors, in one move."""
     with replacing(path) as fresh:
-        save_file({name: t.contiguous().cpu() for name, t in module.state_dict().items()}, fresh)
+        write_tensors(fresh, module.state_dict())
 
 
 def write_checkpoint(
@@ -263,7 +264,7 @@ def write_checkpoint(
     """Tensors, the states of all random generators and JSON values, in one move."""
     state = {"facts": json.dumps(dict(facts)), "rng": json.dumps(rng.bit_generator.state)}
     with replacing(path) as fresh:
-        save_file({**tensors, **_torch_states()}, fresh, metadata=state)
+        write_tensors(fresh, {**tensors, **_torch_states()}, metadata=state)
 
 
 def _torch_states() -> dict[str, Tensor]:

@@ -8,15 +8,17 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from latentctx_agents.evaluate import steps_together, success_of
+from latentctx_agents.evaluate import EVALUATION_SEED, steps_together, success_of
+from latentctx_agents.film import film, shown_to_viewers
 from latentctx_agents.model_folder import refuse_run_folder
 from latentctx_agents.nets import mlp
 from latentctx_agents.policies import HeadPolicy
 from latentctx_datasets import View
 from latentctx_envs.encoders import Encoder, load_encoder
+from latentctx_envs.encoders.tensors import write_tensors
 from latentctx_envs.registration import ids
 from latentctx_envs.replacing import replacing_folder
 from latentctx_envs.wrappers import EncodeObservation, VectorEncodeObservation
@@ -56,12 +58,13 @@ class FinetunedPolicy:
         self.encoder = encoder
         self.policy = HeadPolicy(head)
 
-    def make_env(self) -> gym.Env[Any, Any]:
-        """An environment whose observations this policy takes."""
+    def make_env(self, **kwargs: Any) -> gym.Env[Any, Any]:
+        """An environment whose observations this policy takes; `kwargs` are further arguments, such as `render_mode`."""
         card = self.card
+        settings = {**card.env_kwargs, **kwargs}
         if card.view is None or self.encoder is None:
-            return gym.make(card.env_id, observation="position", **card.env_kwargs)
-        env = gym.make(card.env_id, observation="pixels", **card.view.arguments(), **card.env_kwargs)
+            return gym.make(card.env_id, observation="position", **settings)
+        env = gym.make(card.env_id, observation="pixels", **card.view.arguments(), **settings)
         return EncodeObservation(env, self.encoder)
 
     def make_vec(
@@ -95,6 +98,12 @@ class FinetunedPolicy:
         env.close()
         return found
 
+    def film(self, title: str, *, seed: int = EVALUATION_SEED) -> np.ndarray:
+        """Frames of one episode, uint8 (t, h, w, 3), the context drawn in where it has a place."""
+        card = self.card
+        reset = {"seed": seed, "options": None if card.context is None else {"context": card.context}}
+        return film(self.policy, self.make_env(**shown_to_viewers(card.env_id)), title, reset)
+
     def save(self, directory: Path) -> None:
         """Write the policy, replacing one that is in the directory in one move.
 
@@ -102,10 +111,9 @@ class FinetunedPolicy:
             ValueError: the directory holds something else.
         """
         config = {"format_version": FORMAT_VERSION, **asdict(self.card)}
-        weights = {name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}
         with replacing_folder(directory, own=FILES, what="a policy") as fresh:
             (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-            save_file(weights, fresh / HEAD_FILE)
+            write_tensors(fresh / HEAD_FILE, self.head.state_dict())
             if self.encoder is not None:
                 self.encoder.save_pretrained(fresh / ENCODER)
 
@@ -116,7 +124,7 @@ class FinetunedPolicy:
         Raises:
             ValueError: files are missing or damaged.
         """
-        refuse_run_folder(directory, "policy")
+        refuse_run_folder(directory, "policy", "policy", "agent")
         try:
             config = json.loads((directory / CONFIG_FILE).read_text())
             if config.pop("format_version") != FORMAT_VERSION:

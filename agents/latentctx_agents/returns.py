@@ -39,18 +39,38 @@ def returns_of(
         seed: of the first episode; the next ones have the next seeds.
         env_kwargs: further ones of the environment, such as `observation`.
     """
-    env = gym.make_vec(
-        ENV_IDS[task],
-        num_envs=episodes,
-        **{**ENV_KWARGS, "reward_mode": reward_mode, **env_kwargs},
-    )
+    env = side_by_side(ENV_IDS[task], episodes, **{**ENV_KWARGS, "reward_mode": reward_mode, **env_kwargs})
     if isinstance(policy, Draws):
         policy.begin(env.single_action_space, range(seed, seed + episodes))  # type: ignore[arg-type]
-    total = np.zeros(episodes)
-    for step in rollout(env, policy, [{"seed": seed}]):
-        total += step.reward
+    total = sum_rewards(env, policy, seed)
     env.close()
     return total
+
+
+def side_by_side(env_id: str, count: int, **env_kwargs: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """N environments of a world, which render in this process, as studies have one on each core."""
+    here = {"num_workers": 0} if env_kwargs.get("observation") == "pixels" else {}
+    return gym.make_vec(env_id, num_envs=count, **here, **env_kwargs)
+
+
+def sum_rewards(env: gym.vector.VectorEnv[Any, Any, Any], policy: Policy, seed: int) -> np.ndarray:
+    """Returns of one episode in each of N environments, float64 (N,).
+
+    Args:
+        env: the environments.
+        policy: acts on what they show.
+        seed: of the first; the next ones have the next seeds.
+    """
+    total = np.zeros(env.num_envs)
+    for step in rollout(env, policy, [{"seed": seed}]):
+        total += np.where(step.active, step.reward, 0.0)
+    return total
+
+
+def summary_of(env_id: str, returns: np.ndarray) -> dict[str, Any]:
+    """Plain values that commands print of returns."""
+    mean, std = (round(float(value), 1) for value in (returns.mean(), returns.std()))
+    return {"world": env_id, "return": mean, "std": std, "episodes": len(returns)}
 
 
 def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measurement]:

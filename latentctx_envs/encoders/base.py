@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from latentctx_envs.encoders.card import encoder_card
+from latentctx_envs.encoders.tensors import write_tensors
 from latentctx_envs.replacing import replacing_folder
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
             config["published"] = dict(published)
         with replacing_folder(target, own=FILES, what="an encoder") as fresh:
             (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-            save_file(weights, fresh / WEIGHTS_FILE)
+            write_tensors(fresh / WEIGHTS_FILE, weights)
             (fresh / CARD_FILE).write_text(encoder_card(config))
 
     @classmethod

@@ -1,19 +1,24 @@
 """AIME: the policy cancels, actions are inferred, trainings resume, acting filters as training did."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch.distributions import Normal as TorchNormal
 from torch.distributions import kl_divergence
 
 from latentctx_agents.aime import imitate as imitation
 from latentctx_agents.aime.acting import LatentPolicy
+from latentctx_agents.aime.agent import load_agent
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.aime.inference import OBJECTIVES, idm_loss, imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.cli import main
+from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.world_models import train
 from latentctx_agents.world_models.evidence import evidence_of
@@ -178,7 +183,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(what, world_model,
             train_world_model(TINY_MODEL, folder, **kwargs)
             return load_file(folder / "model" / "model.safetensors")
         imitate(TINY, world_model, folder, **kwargs)
-        return load_file(folder / imitation.WEIGHTS_FILE)
+        return load_file(folder / "agent" / "model.safetensors")
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
@@ -263,10 +268,67 @@ def test_the_bound_of_true_actions_is_that_of_filtering_with_them(world_model):
     assert found["true_elbo"] == pytest.approx(nats.mean().item(), abs=4 * float(nats.std()) / 800**0.5)
 
 
+def test_an_agent_acts_as_what_was_trained_and_is_measured_and_filmed_by_a_command(
+    world_model, tmp_path, capsys
+):
+    trained = imitate(TINY, world_model, tmp_path / "run")
+    folder = tmp_path / "run" / "agent"
+    loaded, record = load_agent(folder)
+    assert record["dataset"] == SMALL and record["world_model"]["dataset"] == SMALL
+    assert record["world_model_hash"] == weights_hash(world_model)
+    env = loaded.make_env()
+    seen, info = env.reset(seed=3)
+    np.testing.assert_array_equal(trained.acting(5)(seen, info), loaded.acting(5)(seen, info))
+    env.close()
+    returns = loaded.returns(4, seed=7)
+    np.testing.assert_array_equal(returns, trained.returns(4, seed=7))
+    assert (returns > 0).any()
+    main(
+        [
+            "evaluate",
+            str(folder),
+            "--episodes",
+            "4",
+            "--seed",
+            "7",
+            "--gif",
+            str(tmp_path / "films" / "one.gif"),
+        ]
+    )
+    said = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert said == {
+        "world": "LatentCtx-PointMass-v0",
+        "return": pytest.approx(returns.mean(), abs=0.05),
+        "std": pytest.approx(returns.std(), abs=0.05),
+        "episodes": 4,
+    }
+    with Image.open(tmp_path / "films" / "one.gif") as film:
+        assert film.n_frames > 10 and film.size == (160, 178)
+
+
+def test_what_evaluate_cannot_measure_is_told(world_model, tmp_path, capsys):
+    def refused(*words):
+        with pytest.raises(SystemExit):
+            main(["evaluate", *map(str, words)])
+        return capsys.readouterr().err
+
+    imitate(TINY, world_model, tmp_path / "run")
+    assert f"name {tmp_path / 'run' / 'agent'}" in refused(tmp_path / "run")
+    assert "written as a .gif" in refused(tmp_path / "run" / "agent", "--gif", tmp_path / "film.mp4")
+    assert "at least 1" in refused(tmp_path / "run" / "agent", "--episodes", 0)
+    (tmp_path / "pvdr").mkdir()
+    (tmp_path / "pvdr" / "config.json").write_text('{"format_version": 1, "agent": {}}')
+    assert "latentctx pvdr act" in refused(tmp_path / "pvdr")
+    file = tmp_path / "run" / "agent" / "config.json"
+    file.write_text(file.read_text().replace("LatentCtx-PointMass-v0", "os:Env-v0"))
+    assert "no world of this project" in refused(tmp_path / "run" / "agent")
+
+
 def test_all_objectives_train(world_model, tmp_path):
     for name in OBJECTIVES:
         imitate(dataclasses.replace(TINY, objective=name), world_model, tmp_path / name)
-        assert (tmp_path / name / imitation.WEIGHTS_FILE).is_file()
+        agent, record = load_agent(tmp_path / name / "agent")
+        assert record["objective"] == f"aime {name}" and agent.card.env_id == "LatentCtx-PointMass-v0"
 
 
 @pytest.mark.slow

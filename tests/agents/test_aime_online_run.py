@@ -10,10 +10,9 @@ import torch
 from safetensors.torch import load_file
 from tiny_online import NET, OLD, SHOWN, TINY, Stored, a_model
 
-from latentctx_agents import returns
 from latentctx_agents.aime import imitate as imitation
 from latentctx_agents.aime.acting import LatentPolicy
-from latentctx_agents.aime.imitate import load_policy, save_policy
+from latentctx_agents.aime.agent import AgentCard, AimeAgent, load_agent, save_agent
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.aime_online import train as module
 from latentctx_agents.aime_online.agent import Own, own_batch
@@ -24,7 +23,7 @@ from latentctx_agents.dreamer.buffer import EpisodeBuffer, Episodes
 from latentctx_agents.results import read_results
 from latentctx_agents.runs import read_metrics
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
-from latentctx_datasets import collect
+from latentctx_datasets import collect, library
 from latentctx_envs.encoders import load_encoder
 
 
@@ -34,8 +33,13 @@ def stores(monkeypatch):
     found = {SHOWN: Stored(SHOWN), OLD: Stored(OLD, at=50.0)}
     for place in (imitation, module):
         monkeypatch.setattr(place, "open_episodes", lambda name, observed, size: found[name])
-    for place in (module, returns):
-        monkeypatch.setattr(place, "ENV_KWARGS", {**module.ENV_KWARGS, "max_episode_steps": 8})
+    played_in = library.played_in
+
+    def briefly(name):
+        world = played_in(name)
+        return library.PlayedIn(world.env_id, {**world.env_kwargs, "max_episode_steps": 8})
+
+    monkeypatch.setattr(library, "played_in", briefly)
     return found
 
 
@@ -65,7 +69,7 @@ def test_half_of_the_worlds_batch_is_old_data_and_the_rest_new(stores, world_mod
 def weights_of(folder):
     return {
         **load_file(folder / "model" / "model.safetensors"),
-        **load_file(folder / "policy" / "policy.safetensors"),
+        **load_file(folder / "agent" / "model.safetensors"),
         **load_file(folder / "checkpoint.safetensors"),
     }
 
@@ -80,13 +84,22 @@ class NoReward(gym.vector.VectorWrapper):
 
 @pytest.mark.slow
 def test_the_worlds_reward_is_never_learned_from(stores, world_model, tmp_path, monkeypatch):
-    fine_tune(TINY, world_model, tmp_path / "as it is")
+    fine_tune(TINY, tmp_path / "as it is", world_model=world_model)
     make = gym.make_vec
     monkeypatch.setattr(gym, "make_vec", lambda *args, **kwargs: NoReward(make(*args, **kwargs)))
-    fine_tune(TINY, world_model, tmp_path / "without")
+    fine_tune(TINY, tmp_path / "without", world_model=world_model)
     one, other = weights_of(tmp_path / "as it is"), weights_of(tmp_path / "without")
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert all(math.isnan(row["return"]) for row in read_metrics(tmp_path / "without"))
+
+
+def an_agent(folder, model=None, record=None):
+    """One that imitated, written into a folder."""
+    model = a_model() if model is None else model
+    card = AgentCard.of(SHOWN, model)
+    agent = AimeAgent(model, TanhPolicy(NET.features, model.action_dim, (8, 8)), card)
+    save_agent(agent, folder, {"world_model": {"dataset": OLD} if record is None else record})
+    return folder
 
 
 class KilledError(Exception):
@@ -99,12 +112,12 @@ def test_a_killed_run_ends_as_one_that_was_not(stores, world_model, tmp_path, mo
         if done == 2:
             raise KilledError
 
-    fine_tune(TINY, world_model, tmp_path / "whole")
+    fine_tune(TINY, tmp_path / "whole", world_model=world_model)
     with pytest.raises(KilledError):
-        fine_tune(TINY, world_model, tmp_path / "killed", on_round=kill)
+        fine_tune(TINY, tmp_path / "killed", world_model=world_model, on_round=kill)
     EpisodeBuffer(tmp_path / "killed" / "episodes").add(Episodes(*np.zeros((3, 9, 2, 1), np.float32)))
     torch.manual_seed(99)
-    fine_tune(TINY, world_model, tmp_path / "killed")
+    fine_tune(TINY, tmp_path / "killed", world_model=world_model)
     whole, killed = weights_of(tmp_path / "whole"), weights_of(tmp_path / "killed")
     assert whole.keys() == killed.keys()
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
@@ -121,8 +134,12 @@ def test_a_killed_run_ends_as_one_that_was_not(stores, world_model, tmp_path, mo
     assert load_encoder(tmp_path / "whole" / "encoder").features_dim == NET.features
     model, record = load_world_model(tmp_path / "whole" / "model")
     assert record["dataset"] == OLD and record["demonstrations"] == SHOWN
-    fine_tune(TINY, world_model, tmp_path / "whole")  # finished: nothing is done again
-    load_policy(tmp_path / "whole" / "policy", model)
+    fine_tune(TINY, tmp_path / "whole", world_model=world_model)  # finished: nothing is done again
+    agent, record = load_agent(tmp_path / "whole" / "agent")
+    assert record["world_model"]["dataset"] == OLD and agent.card.env_id == "LatentCtx-WalkerWalk-v0"
+    assert all(
+        torch.equal(agent.model.state_dict()[name], value) for name, value in model.state_dict().items()
+    )
 
 
 @pytest.mark.slow
@@ -132,11 +149,8 @@ def test_the_command_writes_metrics_and_results_before_and_after(
     for store in stores.values():
         store.rewards[:] = 0.5
     monkeypatch.setattr(collect, "ensure", lambda dataset: None)
-    save_world_model(a_model(), tmp_path / "again" / "model", {})
-    policy = TanhPolicy(NET.features, 6, (8, 8))
-    (tmp_path / "policy").mkdir()
-    save_policy(policy, tmp_path / "policy")
-    words = f"""aime-online quick --world-model {world_model} --policy {tmp_path / "policy"} --out {tmp_path / "out"}
+    start = an_agent(tmp_path / "start")
+    words = f"""aime-online quick --agent {start} --out {tmp_path / "out"}
         --imitation.dataset {SHOWN} --imitation.demos 3 --imitation.length 5 --imitation.optimizer.batch-size 4
         --rounds 1 --updates 1 --starts 4 --horizon 3 --evaluation-episodes 2 --measured 3"""
     main(words.split())
@@ -151,9 +165,7 @@ def test_the_command_writes_metrics_and_results_before_and_after(
     assert share["shown_share"] == pytest.approx(share["return"] / 4.5, rel=1e-4)
     assert {row["setting"]["rounds"] for row in rows} == {0, 1}
     assert all(
-        row["setting"]["horizon"] == 3
-        and row["setting"].keys() >= {"world_model_hash", "policy_hash", "gamma"}
-        for row in rows
+        row["setting"]["horizon"] == 3 and row["setting"].keys() >= {"agent_hash", "gamma"} for row in rows
     )
     assert not (tmp_path / "out" / "offline").exists()
 
@@ -195,12 +207,14 @@ def test_drawn_actions_have_the_policys_spread_and_repeat_with_the_seed():
     assert not np.array_equal(drawn, act(sample_action=True, seed=2))
 
 
-def test_a_policy_comes_back_from_disk_whatever_its_widths(tmp_path):
-    model, policy = a_model(), TanhPolicy(NET.features, 6, (7, 9, 8))
-    save_policy(policy, tmp_path)
-    loaded = load_policy(tmp_path, model)
+def test_an_agent_comes_back_from_disk_whatever_the_widths_of_its_policy(tmp_path):
+    policy = TanhPolicy(NET.features, 6, (7, 9, 8))
+    save_agent(
+        AimeAgent(a_model(), policy, AgentCard(env_id="LatentCtx-WalkerRun-v0")), tmp_path / "agent", {}
+    )
+    loaded, _ = load_agent(tmp_path / "agent")
     states = torch.randn(4, NET.features)
-    torch.testing.assert_close(loaded(states), policy(states))
+    torch.testing.assert_close(loaded.policy(states), policy(states))
 
 
 # -- refusals
@@ -211,8 +225,8 @@ def test_what_does_not_belong_together_is_refused_before_anything_is_written(
 ):
     run = tmp_path / "run"
 
-    def start(config=TINY, model=world_model, **kwargs):
-        fine_tune(config, model, run, **kwargs)
+    def start(config=TINY, model=world_model, agent=None):
+        fine_tune(config, run, world_model=model, agent=agent)
 
     def saved(name, model, record=None):
         save_world_model(model, tmp_path / name / "model", {"dataset": OLD} if record is None else record)
@@ -231,22 +245,26 @@ def test_what_does_not_belong_together_is_refused_before_anything_is_written(
         start(model=saved("pixels", a_model("pixels")))
     with refuses("has 4 episodes; demos=5"):
         start(shown(demos=5))
-    with refuses("does not say what it learned from"):
+    with refuses("does not say what its world model learned from"):
         start(model=saved("unsaid", a_model(), {}))
     with refuses("is of the walker", "is of the cheetah"):
         start(dataclasses.replace(TINY, experience="latentctx/cheetah/random-v0"))
     stores["latentctx/walker/random-v0"] = Stored("latentctx/walker/random-v0", actions=5)
     with refuses("actions of 6 numbers", "random-v0 have 5"):
         start(dataclasses.replace(TINY, experience="latentctx/walker/random-v0"))
-    with refuses("holds no policy"):
-        start(policy=tmp_path / "nowhere")
-    (tmp_path / "policy").mkdir()
-    save_policy(TanhPolicy(12, 6, (8, 8)), tmp_path / "policy")
-    with refuses("states of 12 numbers", "has 11 and 6"):
-        start(policy=tmp_path / "policy")
-    (tmp_path / "policy" / "policy.safetensors").write_bytes(b"nothing")
-    with refuses("is damaged", "train the policy again"):
-        start(policy=tmp_path / "policy")
+    with refuses("is no AIME agent"):
+        start(model=None, agent=tmp_path / "nowhere")
+    with refuses("its own world model", "one of the two"):
+        start(agent=an_agent(tmp_path / "agent"))
+    with refuses("name a world model"):
+        start(model=None)
+    with refuses("actions of 4 numbers", "have 6"):
+        start(model=None, agent=an_agent(tmp_path / "of four", a_model(actions=4)))
+    with refuses("does not say what its world model learned from"):
+        start(model=None, agent=an_agent(tmp_path / "unsaid start", record={}))
+    (tmp_path / "agent" / "model.safetensors").write_bytes(b"nothing")
+    with refuses("is damaged", "train the AIME agent again"):
+        start(model=None, agent=tmp_path / "agent")
     assert not run.exists()
 
 

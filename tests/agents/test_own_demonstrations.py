@@ -164,7 +164,11 @@ def test_a_policy_of_demonstrations_that_were_recorded_anew_is_refused(tmp_path,
     config = ImitationConfig(dataset=OWN, demos=2, length=5, hidden=(8, 8), optimizer=optimizer)
     recorded_with(0.5)
     train_world_model(world_model, tmp_path / "model")
-    imitate(config, tmp_path / "model" / "model", tmp_path / "policy")
+    agent = imitate(config, tmp_path / "model" / "model", tmp_path / "policy")
+    assert agent.card.env_kwargs == {
+        "max_episode_steps": 12,
+        "observation": "state",
+    }  # measured where it was shown
     recorded_with(-0.5)
     with refuses("was begun from another dataset"):
         imitate(config, tmp_path / "model" / "model", tmp_path / "policy")

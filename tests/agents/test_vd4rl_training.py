@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from latentctx_agents import returns as measuring
+from latentctx_agents.aime import agent as agents
 from latentctx_agents.aime import baselines
-from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.cli import main
 from latentctx_agents.optim import OptimizerConfig
-from latentctx_agents.returns import returns_of
+from latentctx_agents.returns import side_by_side
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import WorldModel
 from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
 from latentctx_agents.world_models.windows import open_episodes, windows_of
 from latentctx_datasets import DatasetError
+from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.latent.config import QUICK
 from latentctx_envs.encoders.latent.sensors import Sensors
 
@@ -28,7 +28,7 @@ NET = dataclasses.replace(QUICK, deter=8, stoch=4, hidden=(8, 8))
 FEW = OptimizerConfig(
     steps=3, batch_size=2, learning_rate=1e-3, weight_decay=0.0, schedule="constant", log_every=1
 )
-SEEN = {"observation": "pixels", "image_size": 64, "num_workers": 0, "render_profile": "reference"}
+SEEN = {"observation": "pixels", "image_size": 64, "render_profile": "reference"}
 
 
 @pytest.fixture(scope="module")
@@ -81,27 +81,30 @@ def test_windows_show_stored_frames(imported):
 
 def test_a_policy_imitates_stored_frames_and_is_measured_as_they_were_drawn(world_model, tmp_path):
     config = ImitationConfig(dataset=SHOWN, demos=2, hidden=(8, 8), length=5, optimizer=FEW)
-    model, policy = imitate(config, world_model / "model", tmp_path)
-    acting = LatentPolicy(model, policy)
-    returns = returns_of(acting, "walker-walk", episodes=2, reward_mode="sum", max_episode_steps=3, **SEEN)
+    agent = imitate(config, world_model / "model", tmp_path)
+    assert agent.card.env_kwargs == {"task": "walk", **ENV_KWARGS, "reward_mode": "sum", **SEEN}
+    agent.card.env_kwargs["max_episode_steps"] = 3
+    returns = agent.returns(2)
     assert returns.shape == (2,) and np.isfinite(returns).all()
 
 
 def test_the_command_imitates_and_measures_in_the_world_that_the_frames_are_of(
     world_model, tmp_path, capsys, monkeypatch
 ):
-    asked = []
+    made = []
 
-    def seen(policy, task, **kwargs):
-        asked.append((task, kwargs))
-        return np.ones(1)
+    def three_steps(env_id, count, **kwargs):
+        made.append((env_id, count, kwargs))
+        return side_by_side(env_id, count, **{**kwargs, "max_episode_steps": 3})
 
-    monkeypatch.setattr(measuring, "returns_of", seen)
+    monkeypatch.setattr(agents, "side_by_side", three_steps)
     few = ["--demos", "2", "--hidden", "8", "8", "--length", "5", "--optimizer.steps", "2"]
     where = ["--world-model", str(world_model / "model"), "--out", str(tmp_path)]
     main(["imitate", "quick", "--dataset", SHOWN, *few, *where, "--episodes", "1"])
-    assert '"task": "walker-walk"' in capsys.readouterr().out
-    assert asked == [("walker-walk", {"episodes": 1, "reward_mode": "sum", **SEEN})]
+    assert '"world": "LatentCtx-WalkerWalk-v0"' in capsys.readouterr().out
+    assert made == [
+        ("LatentCtx-WalkerWalk-v0", 1, {"task": "walk", **ENV_KWARGS, "reward_mode": "sum", **SEEN})
+    ]
 
 
 def test_baselines_read_stored_frames(imported):

@@ -83,6 +83,11 @@ def test_saved_files_are_config_weights_and_card(tiny_encoder_dir: Path) -> None
     assert files == ["README.md", "config.json", "model.safetensors"]
 
 
+def test_weights_may_be_read_by_whoever_may_read_the_config(tiny_encoder_dir: Path) -> None:
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in tiny_encoder_dir.iterdir()}
+    assert len(set(modes.values())) == 1, modes
+
+
 @pytest.mark.parametrize("load", [ConvNet.from_pretrained, load_encoder])
 def test_loaded_encoder_is_bit_exact(tiny_encoder, tiny_encoder_dir: Path, load) -> None:
     loaded = load(tiny_encoder_dir)

@@ -1,17 +1,17 @@
 """Phase 2 of AIME: a policy learns to act from demonstrations without actions, by a world model that stays as it is."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from latentctx_agents.aime.agent import AgentCard, AimeAgent, load_agent, save_agent
 from latentctx_agents.aime.inference import OBJECTIVES, Inferred, Objective, imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.model_folder import weights_hash
@@ -25,21 +25,20 @@ from latentctx_agents.optim import (
     in_precision,
     run_resumable,
     unheard,
-    write_weights,
 )
 from latentctx_agents.origins import data_origin
-from latentctx_agents.runs import RunFolder
+from latentctx_agents.runs import RunFolder, training_record
 from latentctx_agents.world_models.evidence import Evidence, evidence_of
 from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.model import WorldModel
-from latentctx_agents.world_models.windows import Windows, frames_of, open_episodes, windows_of
+from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import StateStore, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.rssm import filter_states
-from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
+from latentctx_envs.encoders.latent.sensors import Sensors
 
-WEIGHTS_FILE = "policy.safetensors"
+AGENT = "agent"  # folder of what acts, in a run folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +92,8 @@ def imitate(
     *,
     device: str = "cpu",
     on_step: OnStep = unheard,
-) -> tuple[WorldModel, TanhPolicy]:
-    """Train a policy into `directory` and return it with its world model; a killed run continues where it was.
+) -> AimeAgent:
+    """Train a policy and write it with its world model into `<directory>/agent`; a killed run continues where it was.
 
     Args:
         config: what to train.
@@ -109,14 +108,16 @@ def imitate(
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
     check_device(device)
-    model, _ = load_world_model(world_model)
+    model, learned = load_world_model(world_model)
     store = open_demonstrations(config, model)
-    RunFolder(directory, config, {"world model": weights_hash(world_model), **data_origin(config.dataset)})
+    origin = {"world model": weights_hash(world_model), **data_origin(config.dataset)}
+    RunFolder(directory, config, origin)
+    target = directory / AGENT
+    if target.is_dir():
+        return load_agent(target)[0].to(device)
+    began = time.monotonic()
     torch.manual_seed(config.seed)
     policy = TanhPolicy(model.config.features, model.action_dim, config.hidden)
-    if (directory / WEIGHTS_FILE).exists():
-        policy = load_policy(directory, model)
-        return model.to(device), policy.to(device).eval()
     model.to(device).requires_grad_(False)
     policy.to(device)
     rng = np.random.default_rng(config.seed)
@@ -133,8 +134,12 @@ def imitate(
     )
     for step, metrics in run_resumable(training, lambda: loss_of(config, model, policy, draw), directory):
         on_step(step, metrics)
-    save_policy(policy, directory)
-    return model, policy.eval()
+    agent = AimeAgent(model, policy, AgentCard.of(config.dataset, model)).eval()
+    facts = {"objective": f"aime {config.objective}", "dataset": config.dataset, "world_model": learned}
+    hashes = {f"{name.replace(' ', '_')}_hash": digest for name, digest in origin.items()}
+    save_agent(agent, target, training_record(config, time.monotonic() - began, **facts, **hashes))
+    (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return agent
 
 
 def open_demonstrations(config: ImitationConfig, model: WorldModel) -> StateStore:
@@ -240,42 +245,6 @@ def true_evidence(config: ImitationConfig, model: WorldModel, batches: int = 16)
     }
 
 
-def save_policy(policy: TanhPolicy, directory: Path) -> None:
-    """Write a finished policy; the checkpoint of its training goes."""
-    write_weights(directory / WEIGHTS_FILE, policy)
-    (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
-
-
-def load_policy(directory: Path, model: WorldModel) -> TanhPolicy:
-    """A policy that `imitate` trained, for the states of a world model.
-
-    Args:
-        directory: its run folder.
-        model: the world model that it acts with; its sizes must be those of the policy.
-
-    Raises:
-        ValueError: the file is missing or damaged, or the policy is of other sizes than the model.
-    """
-    file = directory / WEIGHTS_FILE
-    if not file.exists():
-        raise ValueError(f"{directory} holds no policy: {WEIGHTS_FILE} is missing.")
-    try:
-        tensors = load_file(file)
-        names = [name for name in tensors if name.startswith("network.rest.") and name.endswith(".weight")]
-        layers = [tensors[name] for name in sorted(names, key=lambda name: int(name.split(".")[2]))]
-        sizes = tensors["network.first.weight"].shape[1], layers[-1].shape[2]
-    except (SafetensorError, KeyError, IndexError) as error:
-        raise ValueError(f"{file} is damaged ({error}): train the policy again.") from None
-    if sizes != (model.config.features, model.action_dim):
-        raise ValueError(
-            f"the policy in {directory} acts at states of {sizes[0]} numbers with actions of {sizes[1]}; the "
-            f"world model has {model.config.features} and {model.action_dim}."
-        )
-    policy = TanhPolicy(*sizes, [layer.shape[1] for layer in layers])
-    policy.load_state_dict(tensors)
-    return policy
-
-
 def task_of(dataset_id: str) -> str:
     """Name of the demonstrated task, such as "walker-run".
 
@@ -288,10 +257,3 @@ def task_of(dataset_id: str) -> str:
             f"imitation is measured in the locomotion worlds; {dataset_id} is of none of their tasks."
         )
     return task
-
-
-def view_of(observed: Observed, image_size: int) -> dict[str, Any]:
-    """Keyword arguments of vector environments that show what a learner in this setting sees."""
-    if observed != PIXELS:
-        return {"observation": observed}
-    return {"observation": PIXELS, "num_workers": 0, **frames_of(image_size).arguments()}

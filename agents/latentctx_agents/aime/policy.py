@@ -19,6 +19,7 @@ class TanhPolicy(nn.Module):
 
     def __init__(self, inputs: int, action_dim: int, hidden: Sequence[int] = (128, 128)) -> None:
         super().__init__()
+        self.hidden = tuple(hidden)
         self.network = GaussianMLP(inputs, action_dim, hidden=hidden)
 
     def forward(self, inputs: Tensor) -> Normal:

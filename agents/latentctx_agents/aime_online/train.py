@@ -13,14 +13,8 @@ import numpy as np
 import torch
 
 from latentctx_agents.aime.acting import LatentPolicy
-from latentctx_agents.aime.imitate import (
-    WEIGHTS_FILE,
-    imitate,
-    load_policy,
-    open_demonstrations,
-    task_of,
-    view_of,
-)
+from latentctx_agents.aime.agent import AgentCard, AimeAgent, load_agent, save_agent
+from latentctx_agents.aime.imitate import AGENT, imitate, open_demonstrations, task_of
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.aime_online.agent import OnlineAime, Own, own_batch
 from latentctx_agents.aime_online.config import OnlineConfig
@@ -33,20 +27,15 @@ from latentctx_agents.optim import (
     mean_metrics,
     run_rounds,
     unheard,
-    write_weights,
 )
 from latentctx_agents.origins import data_origin
-from latentctx_agents.returns import returns_of
 from latentctx_agents.runs import RunFolder, read_metrics, training_record
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
 from latentctx_datasets import StateStore, library
-from latentctx_datasets.demonstrators.locomotion import ENV_IDS
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
-from latentctx_envs.replacing import sha256_of
 
 COLLECTION_SEED = 6_000_000  # of the first episode; no dataset's episodes have these seeds
 SEEDS_APART = 10_000  # between the first episodes of neighbouring seeds
@@ -58,76 +47,77 @@ class Given(NamedTuple):
 
     model: WorldModel
     policy: TanhPolicy | None  # None: it is to be imitated first
+    origin: dict[str, str]  # hashes
     shown: StateStore
     old: StateStore | None
 
 
 def fine_tune(
     config: OnlineConfig,
-    world_model: Path,
     directory: Path,
     *,
-    policy: Path | None = None,
+    world_model: Path | None = None,
+    agent: Path | None = None,
     device: str = "cpu",
     on_round: OnStep = unheard,
 ) -> OnlineAime:
     """Let a world model and a policy learn on in their world; a killed run continues from its last round.
 
-    The folder holds every episode (`episodes/`) and at last `model/`, `encoder/` and `policy/`.
+    The folder holds every episode (`episodes/`) and at last `agent/`, and of it alone `model/` and `encoder/`.
 
     Args:
         config: how.
-        world_model: directory of the world model; it is not changed.
         directory: run folder.
-        policy: run folder of an imitation by this world model; None imitates first, into `offline/`.
+        world_model: directory of a world model, by which it imitates first, into `offline/`; it is not changed.
+        agent: directory of what imitated already, instead.
         device: torch device.
         on_round: called with (rounds so far, metrics).
 
     Raises:
-        ValueError: world model, policy and data do not belong together, or the folder is of another run.
+        ValueError: what is given and the data do not belong together, or the folder is of another run.
         DatasetError: a dataset is missing or damaged, or holds numbers that are none.
     """
     check_device(device)
-    given = open_all(config, world_model, policy)
-    origin = {"world model": weights_hash(world_model), **data_origin(config.imitation.dataset)}
+    given = open_all(config, world_model, agent)
+    origin = {**given.origin, **data_origin(config.imitation.dataset)}
     if given.old is not None:
         origin |= data_origin(given.old.dataset_id, "experience")
-    if policy is not None:
-        origin["policy"] = sha256_of(policy / WEIGHTS_FILE)
     RunFolder(directory, config, origin)
     first = given.policy
     if first is None:
+        assert world_model is not None
         offline = dataclasses.replace(config.imitation, seed=config.seed)
-        first = imitate(offline, world_model, directory / OFFLINE, device=device)[1]
+        first = imitate(offline, world_model, directory / OFFLINE, device=device).policy
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    agent = OnlineAime(config, given.model, first, device=device)
-    agent.measure(sample_of(given, config))
+    learner = OnlineAime(config, given.model, first, device=device)
+    learner.measure(sample_of(given, config))
     buffer = EpisodeBuffer(directory / "episodes")
-    task = task_of(config.imitation.dataset)
-    env = gym.make_vec(ENV_IDS[task], num_envs=config.episodes, **ENV_KWARGS)
+    card = AgentCard.of(config.imitation.dataset, given.model)
+    states = {**card.env_kwargs, "observation": "state"}  # what the buffer keeps; models look at their part
+    env = gym.make_vec(card.env_id, num_envs=config.episodes, **states)
 
     def play(start: int) -> Iterator[tuple[int, Metrics]]:
         buffer.keep(start)
-        return _rounds(agent, buffer, env, _batches(given, buffer, config, rng, device))
+        return _rounds(learner, buffer, env, _batches(given, buffer, config, rng, device))
 
     try:
-        for done, metrics in run_rounds(agent.steppers, directory, rng, play):
+        for done, metrics in run_rounds(learner.steppers, directory, rng, play):
             on_round(done, metrics)
     finally:
         env.close()
-    _finish(agent, directory, given)
-    return agent
+    _finish(learner, directory, given)
+    return learner
 
 
-def open_all(config: OnlineConfig, world_model: Path, policy: Path | None) -> Given:
+def open_all(config: OnlineConfig, world_model: Path | None, agent: Path | None) -> Given:
     """What a run starts from, or a refusal before anything is trained.
 
     Raises:
         ValueError: see `fine_tune`.
         DatasetError: see `fine_tune`.
     """
-    model, record = load_world_model(world_model)
+    model, policy, record, origin = open_start(world_model, agent)
     if model.sensors.observed == PIXELS:
         raise ValueError(
             "online learning keeps states, not frames; this world model sees pixels: train one on state or position."
@@ -139,9 +129,30 @@ def open_all(config: OnlineConfig, world_model: Path, policy: Path | None) -> Gi
     if config.old_windows:
         name = config.experience or record.get("dataset")
         if name is None:
-            raise ValueError(f"{world_model} does not say what it learned from: name it as experience.")
+            raise ValueError(
+                f"{world_model or agent} does not say what its world model learned from: name it as experience."
+            )
         old = _open_experience(name, model, imitation.length)
-    return Given(model, None if policy is None else load_policy(policy, model), shown, old)
+    return Given(model, policy, origin, shown, old)
+
+
+def open_start(
+    world_model: Path | None, agent: Path | None
+) -> tuple[WorldModel, TanhPolicy | None, dict[str, Any], dict[str, str]]:
+    """World model, policy, the record of the world model's training, and hashes.
+
+    Raises:
+        ValueError: not one of the two is given, or files are missing or damaged.
+    """
+    if agent is None:
+        if world_model is None:
+            raise ValueError("name a world model, or an agent that imitated by one.")
+        model, record = load_world_model(world_model)
+        return model, None, record, {"world model": weights_hash(world_model)}
+    if world_model is not None:
+        raise ValueError("an agent has its own world model: name one of the two.")
+    start, training = load_agent(agent)
+    return start.model, start.policy, training.get("world_model", {}), {"agent": weights_hash(agent)}
 
 
 def _open_experience(name: str, model: WorldModel, length: int) -> StateStore:
@@ -210,39 +221,31 @@ def _rounds(
         done = buffer.rounds
         evaluated = float("nan")  # rows have the same columns
         if done % config.evaluate_every == 0 or done == config.rounds:
-            evaluated = float(evaluate(agent.model, agent.policy, config, config.evaluation_episodes).mean())
+            found = learned_of(agent).returns(config.evaluation_episodes, draws=config.seed)
+            evaluated = float(found.mean())
         yield done, {"return": float(episodes.rewards.sum(axis=0).mean()), "evaluation": evaluated, **means}
 
 
-def evaluate(model: WorldModel, policy: TanhPolicy, config: OnlineConfig, episodes: int) -> np.ndarray:
-    """Returns of the policy's mode, as AIME counts them, float64 (episodes,); these episodes are not learned from."""
-    task = task_of(config.imitation.dataset)
-    view = view_of(model.sensors.observed, model.config.image_size)
-    return returns_of(LatentPolicy(model, policy, seed=config.seed), task, episodes=episodes, **view)
+def learned_of(learner: OnlineAime) -> AimeAgent:
+    """What has been learned so far, as an agent that acts."""
+    card = AgentCard.of(learner.config.imitation.dataset, learner.model)
+    return AimeAgent(learner.model, learner.policy, card)
 
 
-def offline_policy(
-    config: OnlineConfig, world_model: Path, directory: Path, policy: Path | None
-) -> tuple[WorldModel, TanhPolicy]:
-    """World model and policy as they were before anything was collected."""
-    model, _ = load_world_model(world_model)
-    return model, load_policy(directory / OFFLINE if policy is None else policy, model)
-
-
-def _finish(agent: OnlineAime, directory: Path, given: Given) -> None:
-    """Write model, filter and policy, unless they are there; the checkpoint stays, so that nothing is done twice."""
-    if (directory / "policy" / WEIGHTS_FILE).exists():
+def _finish(learner: OnlineAime, directory: Path, given: Given) -> None:
+    """Write model, filter and agent, unless they are there; the checkpoint stays, so that nothing is done twice."""
+    if (directory / AGENT).is_dir():
         return
-    dataset = agent.config.imitation.dataset if given.old is None else given.old.dataset_id
+    config = learner.config
+    dataset = config.imitation.dataset if given.old is None else given.old.dataset_id
     record = training_record(
-        agent.config,
+        config,
         read_metrics(directory)[-1]["seconds"],
         objective="aime_online",
         dataset=dataset,
         **{f"{what}_hash": digest for what, digest in data_origin(dataset).items()},
-        demonstrations=agent.config.imitation.dataset,
+        demonstrations=config.imitation.dataset,
     )
-    save_world_model(agent.model, directory / "model", record)
-    as_encoder(agent.model).save_pretrained(directory / "encoder", training=record)
-    (directory / "policy").mkdir(exist_ok=True)
-    write_weights(directory / "policy" / WEIGHTS_FILE, agent.policy)
+    save_world_model(learner.model, directory / "model", record)
+    as_encoder(learner.model).save_pretrained(directory / "encoder", training=record)
+    save_agent(learned_of(learner), directory / AGENT, {**record, "world_model": record})

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from latentctx_agents.cli.checks import check_count
 from latentctx_agents.cli.tables import print_table
 from latentctx_agents.progress import training_bar
 from latentctx_datasets import View
@@ -14,11 +15,14 @@ from latentctx_datasets import View
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Success of a finetuned policy on the context of its demonstrations."""
+    """Success of a finetuned policy on the context of its demonstrations, or returns of an agent that imitates (AIME)."""
 
-    policy: tyro.conf.Positional[Path]  # folder that `latentctx finetune` wrote
+    policy: tyro.conf.Positional[
+        Path
+    ]  # folder that `latentctx finetune` wrote, or the agent of `latentctx imitate`
     episodes: int = 100  # evaluation episodes, all at once
-    seed: int = 50_000  # of the first episode
+    seed: int | None = None  # of the first episode; by default that of the studies
+    gif: Path | None = None  # film of the first episode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,22 +158,50 @@ def finetune(words: list[str]) -> None:
 
 
 def evaluate(words: list[str]) -> None:
-    """Evaluate one policy."""
+    """Evaluate what was trained."""
     arguments = tyro.cli(Evaluate, args=words, prog="latentctx evaluate")
-    from latentctx_agents.policy_folder import FinetunedPolicy
-    from latentctx_agents.stats import bootstrap_interval
+    check_count("episodes", arguments.episodes)
+    if arguments.gif is not None and arguments.gif.suffix != ".gif":
+        raise ValueError(f"a film is written as a .gif; got {arguments.gif}.")
+    from latentctx_agents.model_folder import told_by
 
-    policy = FinetunedPolicy.load(arguments.policy)
-    success = policy.success(arguments.episodes, seed=arguments.seed, progress=True)
-    low, high = bootstrap_interval(success.astype(float))
-    facts = {
-        "success": round(float(success.mean()), 4),
-        "ci95": [round(low, 4), round(high, 4)],
-        "episodes": len(success),
-        "method": policy.card.method,
-        "context": policy.card.context,
-    }
+    config = told_by(arguments.policy)
+    if "agent" in config:
+        raise ValueError(
+            f"{arguments.policy} is an agent of PVDR: `latentctx pvdr act --agent {arguments.policy}` measures it."
+        )
+    if "world_model" in config:
+        from latentctx_agents.aime.agent import load_agent
+        from latentctx_agents.returns import EVALUATION_SEED, summary_of
+
+        trained, _ = load_agent(arguments.policy)
+        seed = EVALUATION_SEED if arguments.seed is None else arguments.seed
+        facts = summary_of(trained.card.env_id, trained.returns(arguments.episodes, seed=seed))
+        title = trained.card.env_id.removeprefix("LatentCtx-")
+    else:
+        from latentctx_agents.evaluate import EVALUATION_SEED
+        from latentctx_agents.policy_folder import FinetunedPolicy
+        from latentctx_agents.stats import bootstrap_interval
+
+        trained = FinetunedPolicy.load(arguments.policy)
+        seed = EVALUATION_SEED if arguments.seed is None else arguments.seed
+        success = trained.success(arguments.episodes, seed=seed, progress=True)
+        low, high = bootstrap_interval(success.astype(float))
+        facts = {
+            "success": round(float(success.mean()), 4),
+            "ci95": [round(low, 4), round(high, 4)],
+            "episodes": len(success),
+            "method": trained.card.method,
+            "context": trained.card.context,
+        }
+        title = trained.card.method
     print(json.dumps(facts))
+    if arguments.gif is not None:
+        from latentctx_datasets.sheet import write_gif
+
+        arguments.gif.parent.mkdir(parents=True, exist_ok=True)
+        write_gif([[trained.film(title, seed=seed)]], arguments.gif)
+        print(f"film: {arguments.gif}")
 
 
 def report(words: list[str]) -> None:

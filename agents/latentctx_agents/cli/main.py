@@ -23,7 +23,10 @@ COMMANDS: Commands = {
         f"{HERE}.learn_commands:finetune",
         "clone a policy for one new context on a frozen encoder",
     ),
-    "evaluate": (f"{HERE}.learn_commands:evaluate", "success of a finetuned policy"),
+    "evaluate": (
+        f"{HERE}.learn_commands:evaluate",
+        "measure or film a finetuned policy or an agent that imitates",
+    ),
     "world-model": (
         f"{HERE}.world_model_commands:world_model",
         "learn a body's dynamics from episodes with actions (AIME, phase 1)",

@@ -3,10 +3,11 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
+from latentctx_agents.cli.checks import check_count
 from latentctx_agents.progress import training_bar
 
 
@@ -53,8 +54,7 @@ def imitate(words: list[str]) -> None:
     import torch
 
     from latentctx_agents.aime import imitate as module
-    from latentctx_agents.aime.acting import LatentPolicy
-    from latentctx_agents.returns import returns_of
+    from latentctx_agents.returns import summary_of
     from latentctx_agents.world_models.folder import load_world_model
     from latentctx_datasets import collect
 
@@ -76,43 +76,17 @@ def imitate(words: list[str]) -> None:
         args=words,
         prog="latentctx imitate",
     )
-    _check_count("episodes", arguments.episodes)
+    check_count("episodes", arguments.episodes)
     load_world_model(arguments.world_model)  # refused before a dataset is built for it
     collect.ensure(arguments.config.dataset)
-    task = module.task_of(arguments.config.dataset)  # refused before anything is trained
     torch.set_num_threads(1)
     with training_bar(f"imitate {arguments.config.dataset}", arguments.config.optimizer.steps) as advance:
-        model, policy = module.imitate(
+        agent = module.imitate(
             arguments.config, arguments.world_model, arguments.out, device=arguments.device, on_step=advance
         )
-    acting = LatentPolicy(model.cpu(), policy.cpu(), seed=arguments.config.seed)
-    view = _view_of_frames(arguments.config.dataset)
-    if view is None:
-        view = module.view_of(model.sensors.observed, model.config.image_size)
-    returns = returns_of(acting, task, episodes=arguments.episodes, **view)
-    facts = {"task": task, "return": round(float(returns.mean()), 1), "std": round(float(returns.std()), 1)}
-    print(json.dumps({**facts, "episodes": len(returns)}))
-
-
-def _check_count(name: str, count: int) -> None:
-    """Refuse a measurement of nothing before anything is trained for it."""
-    if count < 1:
-        raise ValueError(f"{name} must be at least 1; got {count}.")
-
-
-def _view_of_frames(dataset_id: str) -> dict[str, Any] | None:
-    """What shows and counts the like, where a policy that saw a dataset's stored frames is measured.
-
-    None for a dataset whose frames are rendered from its states.
-    """
-    from latentctx_datasets import holds_frames, load, open_frames
-    from latentctx_datasets.library import spec_of
-
-    dataset = load(dataset_id)
-    if not holds_frames(dataset):
-        return None
-    shown = {"observation": "pixels", "num_workers": 0, **open_frames(dataset_id).view.arguments()}
-    return {**shown, "reward_mode": spec_of(dataset).kwargs.get("reward_mode", "sum")}
+    returns = agent.cpu().returns(arguments.episodes, draws=arguments.config.seed)
+    print(json.dumps(summary_of(agent.card.env_id, returns)))
+    print(f"agent: {arguments.out / module.AGENT}")
 
 
 def aime_online(words: list[str]) -> None:
@@ -121,9 +95,8 @@ def aime_online(words: list[str]) -> None:
 
     from latentctx_agents.aime_online import config as presets
     from latentctx_agents.aime_online.measure import AFTER, BEFORE, measure, rows_of
-    from latentctx_agents.aime_online.train import fine_tune
+    from latentctx_agents.aime_online.train import fine_tune, open_start
     from latentctx_agents.results import add_results
-    from latentctx_agents.world_models.folder import load_world_model
     from latentctx_datasets import collect
 
     @dataclass(frozen=True, kw_only=True)
@@ -131,9 +104,9 @@ def aime_online(words: list[str]) -> None:
         """AIME goes on online: a discriminator's reward instead of the world's (AIME-NoB)."""
 
         config: Annotated[presets.OnlineConfig, tyro.conf.arg(name="")]
-        world_model: Path = Path("runs/world_model/model")  # what `latentctx world-model` trained
-        policy: Path | None = None  # run folder of `latentctx imitate`; without one it imitates first
-        out: Path = Path("runs/aime_online")  # run folder: episodes, then model, encoder and policy
+        world_model: Path | None = None  # what `latentctx world-model` trained; it imitates first
+        agent: Path | None = None  # what `latentctx imitate` trained, instead
+        out: Path = Path("runs/aime_online")  # run folder: episodes, then agent, and its model and encoder
         measured: int = 100  # episodes of the measurement before and after, side by side
         device: str = "cpu"  # torch device
 
@@ -146,25 +119,23 @@ def aime_online(words: list[str]) -> None:
         prog="latentctx aime-online",
     )
     config = arguments.config
-    _check_count("measured", arguments.measured)
-    load_world_model(arguments.world_model)  # refused before a dataset is built for it
+    check_count("measured", arguments.measured)
+    open_start(arguments.world_model, arguments.agent)  # refused before a dataset is built for it
     collect.ensure(config.imitation.dataset)
     torch.set_num_threads(1)
     with training_bar(
         f"online {config.imitation.dataset}", config.rounds, metric="return", unit="round"
     ) as advance:
-        agent = fine_tune(
+        learner = fine_tune(
             config,
-            arguments.world_model,
             arguments.out,
-            policy=arguments.policy,
+            world_model=arguments.world_model,
+            agent=arguments.agent,
             device=arguments.device,
             on_round=advance,
         )
-    returns = measure(
-        agent, arguments.world_model, arguments.out, policy=arguments.policy, episodes=arguments.measured
-    )
-    add_results(arguments.out / "results.csv", rows_of(agent, arguments.out, returns))
+    returns = measure(learner, arguments.out, agent=arguments.agent, episodes=arguments.measured)
+    add_results(arguments.out / "results.csv", rows_of(learner, arguments.out, returns))
     facts = {name: round(float(returns[name].mean()), 1) for name in (BEFORE, AFTER)}
     print(json.dumps({"return": facts, "episodes": arguments.measured}))
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 
 from latentctx_agents.aime import baselines
-from latentctx_agents.aime.acting import LatentPolicy
-from latentctx_agents.aime.imitate import imitate, true_evidence, view_of
+from latentctx_agents.aime.agent import view_of
+from latentctx_agents.aime.imitate import imitate, true_evidence
 from latentctx_agents.aime.stacked import Stacked, stack_of
 from latentctx_agents.optim import write_weights
 from latentctx_agents.results import Measurement, add_results
@@ -187,10 +187,10 @@ def _learn_aime(
     imitation = dataclasses.replace(
         config.imitation, dataset=shown(config, task), demos=demos, objective=AIME[arm.method], seed=arm.seed
     )
-    model, policy = imitate(imitation, knowledge / "model", place)
+    agent = imitate(imitation, knowledge / "model", place)
     last = {k: v for k, v in read_metrics(place)[-1].items() if k not in ("step", "seconds")}
-    last |= true_evidence(imitation, model)
-    return LatentPolicy(model, policy, sample_state=config.sample_state, seed=arm.seed), last
+    last |= true_evidence(imitation, agent.model)
+    return agent.acting(arm.seed, sample_state=config.sample_state), last
 
 
 def _knowledge(

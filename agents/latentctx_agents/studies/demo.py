@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from latentctx_agents import film, plots, pretrain
+from latentctx_agents import plots, pretrain
 from latentctx_agents.cells import EXPERT, SCRATCH, STATES, Cell, run_cell
 from latentctx_agents.finetune import QUICK as QUICK_FINETUNE
 from latentctx_agents.finetune import FinetuneConfig
@@ -259,7 +259,7 @@ def write_gif(folder: Path, goals: int = 3) -> None:
         paths = [folder / "cells" / f"{method}-{goal}" / "policy" for goal in range(goals)]
         policies = [FinetunedPolicy.load(path) for path in paths if path.is_dir()]
         bar = tqdm(policies, desc=f"film {method}", unit="episode", delay=1)
-        rows.append([film.film(policy, plots.LABELS[method]) for policy in bar])
+        rows.append([policy.film(plots.LABELS[method]) for policy in bar])
     sheet.write_gif(rows, folder / "rollouts.gif", fps=12)
 
 

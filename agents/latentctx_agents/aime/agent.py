@@ -1,0 +1,122 @@
+"""What imitates a task, as one thing on disk: a world model, a policy at its states, and what it is to be shown."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from torch import nn
+
+from latentctx_agents.aime.acting import LatentPolicy
+from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.film import film, shown_to_viewers
+from latentctx_agents.model_folder import read_model, write_model
+from latentctx_agents.returns import EVALUATION_SEED, side_by_side, sum_rewards
+from latentctx_agents.world_models.folder import facts_of, model_of
+from latentctx_agents.world_models.model import WorldModel
+from latentctx_agents.world_models.windows import frames_of
+from latentctx_datasets import holds_frames, library, load, open_frames
+from latentctx_envs.encoders.latent.sensors import PIXELS, Observed
+from latentctx_envs.registration import ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentCard:
+    """The world of the demonstrations, and what happens, shows and counts there as it did in them."""
+
+    env_id: str
+    env_kwargs: dict[str, Any] = field(default_factory=dict)  # what is seen among them
+
+    @classmethod
+    def of(cls, dataset_id: str, model: WorldModel) -> "AgentCard":
+        """That of demonstrations, for a world model that sees them."""
+        world = library.played_in(dataset_id)
+        observed = model.sensors.observed
+        seen = view_of(observed, model.config.image_size)
+        if observed == PIXELS and holds_frames(load(dataset_id)):  # of their own making
+            seen |= open_frames(dataset_id).view.arguments()
+        return cls(env_id=world.env_id, env_kwargs={**world.env_kwargs, **seen})
+
+
+class AimeAgent(nn.Module):
+    """A world model and a policy at its states; `acting` is a `Policy` for worlds as `make_env` makes them.
+
+    Args:
+        model: filters what is seen.
+        policy: acts at the model's states.
+        card: where.
+    """
+
+    def __init__(self, model: WorldModel, policy: TanhPolicy, card: AgentCard) -> None:
+        super().__init__()
+        self.model, self.policy, self.card = model, policy, card
+
+    def acting(self, seed: int = 0, *, sample_state: bool = True) -> LatentPolicy:
+        """What acts: the policy's mode at filtered states.
+
+        Args:
+            seed: of the draws of states.
+            sample_state: draw them, as the paper does; else take their means.
+        """
+        return LatentPolicy(self.model, self.policy, sample_state=sample_state, seed=seed)
+
+    def make_env(self, **kwargs: Any) -> gym.Env[Any, Any]:
+        """An environment whose observations this agent takes; `kwargs` are further arguments, such as `render_mode`."""
+        return gym.make(self.card.env_id, **{**self.card.env_kwargs, **kwargs})
+
+    def returns(self, episodes: int = 100, *, seed: int = EVALUATION_SEED, draws: int = 0) -> np.ndarray:
+        """Returns of episodes side by side, float64 (episodes,).
+
+        Args:
+            episodes: how many.
+            seed: of the first; the next ones have the next seeds.
+            draws: seed of the draws of states.
+        """
+        env = side_by_side(self.card.env_id, episodes, **self.card.env_kwargs)
+        found = sum_rewards(env, self.acting(draws), seed)
+        env.close()
+        return found
+
+    def film(self, title: str, *, seed: int = EVALUATION_SEED) -> np.ndarray:
+        """Frames of one episode, uint8 (t, h, w, 3)."""
+        env = self.make_env(**shown_to_viewers(self.card.env_id))
+        return film(self.acting(), env, title, {"seed": seed})
+
+
+def view_of(observed: Observed, image_size: int) -> dict[str, Any]:
+    """Keyword arguments of environments that show what a learner in this setting sees."""
+    if observed != PIXELS:
+        return {"observation": observed}
+    return {"observation": PIXELS, **frames_of(image_size).arguments()}
+
+
+def save_agent(agent: AimeAgent, directory: Path, training: Mapping[str, Any]) -> None:
+    """Write an agent, replacing the directory in one move; `training` are JSON values of how it came about.
+
+    Raises:
+        ValueError: the directory holds something else.
+    """
+    facts = {
+        "world_model": facts_of(agent.model),
+        "hidden": list(agent.policy.hidden),
+        "card": asdict(agent.card),
+    }
+    write_model(agent, directory, facts, training)
+
+
+def load_agent(directory: Path) -> tuple[AimeAgent, dict[str, Any]]:
+    """An agent and the record of its training.
+
+    Raises:
+        ValueError: files are missing or damaged.
+    """
+
+    def make(facts: dict[str, Any]) -> AimeAgent:
+        model, card = model_of(facts["world_model"]), AgentCard(**facts["card"])
+        if card.env_id not in ids():  # Gymnasium would import what it names
+            raise ValueError(f"{card.env_id!r} is no world of this project")
+        return AimeAgent(model, TanhPolicy(model.config.features, model.action_dim, facts["hidden"]), card)
+
+    return read_model(directory, "AIME agent", make)
