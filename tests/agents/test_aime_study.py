@@ -11,6 +11,7 @@ from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.results import read_results
 from latentctx_agents.studies.aime import body_set, measure_of, run_study, shown
 from latentctx_agents.studies.aime_grid import METHODS, PRESETS, AimeGrid, AimeStudyConfig
+from latentctx_datasets import DatasetError
 from latentctx_envs.encoders.latent.config import QUICK
 
 RESULTS = Path(__file__).parents[2] / "agents" / "results" / "aime" / "walker"
@@ -56,6 +57,16 @@ def test_what_is_known_of_the_body_is_learned_once_and_cloning_knows_nothing():
 def test_what_is_no_cell_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         AimeGrid(**wrong)
+
+
+def test_the_exploration_set_is_asked_for_by_the_command_that_collects_it(tmp_path):
+    grid = AimeGrid(sets=("plan2explore",), observed=("state",), methods=("bco",))
+    with pytest.raises(
+        DatasetError, match="latentctx dreamer explore --task walker-stand --dataset latentctx/walker/plan2"
+    ):
+        run_study(AimeStudyConfig(), grid, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert "plan2explore" not in {arm.set for arm in AimeGrid().arms("walker")}
 
 
 def test_sets_and_tasks_of_another_body_are_refused():

@@ -7,7 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from latentctx_agents.aime.agent import load_agent
 from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.cli import main
+from latentctx_agents.dreamer import dataset
 from latentctx_agents.dreamer import train as module
 from latentctx_agents.dreamer.agent import Dreamer
 from latentctx_agents.dreamer.buffer import EpisodeBuffer, Episodes
@@ -16,6 +19,7 @@ from latentctx_agents.dreamer.heads import Ensemble
 from latentctx_agents.dreamer.imagination import imagine, lambda_returns, policy_terms
 from latentctx_agents.dreamer.train import train, updates_after
 from latentctx_agents.runs import MetricsLog, read_metrics
+from latentctx_datasets import library
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import QUICK
 from latentctx_envs.encoders.latent.rssm import RSSM, State
@@ -210,6 +214,48 @@ def test_a_stop_before_a_rounds_checkpoint_loses_no_row(tmp_path, monkeypatch):
         train(TINY, tmp_path)
     train(TINY, tmp_path)
     assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2, 3]
+
+
+def test_what_was_collected_becomes_a_dataset_and_snapshots_act(tmp_path, monkeypatch, capsys):
+    few = {**module.ENV_KWARGS, "max_episode_steps": 8}
+    for place in (module, dataset):
+        monkeypatch.setattr(place, "ENV_KWARGS", few)
+    config = dataclasses.replace(TINY, explore=True)
+    train(config, tmp_path)
+    made = dataset.make_dataset(config, tmp_path, "mine/plan2explore-v0")
+    buffer = EpisodeBuffer(tmp_path / "episodes")
+    for number, episode in enumerate(made.iterate_episodes()):
+        seen, actions, rewards = buffer.episode(number)
+        np.testing.assert_array_equal(episode.observations, seen)
+        np.testing.assert_array_equal(episode.actions, actions[1:])
+        np.testing.assert_array_equal(np.float32(episode.rewards), rewards[1:])
+        assert episode.infos["physics_state"].shape[0] == 9
+    assert made.total_episodes == len(buffer) == 6
+    assert library.played_in("mine/plan2explore-v0") == ("LatentCtx-WalkerWalk-v0", {"task": "walk", **few})
+    with pytest.raises(IndexError):
+        buffer.episode(6)
+    acting, _ = load_agent(tmp_path / "snapshots" / "00003" / "agent")
+    assert acting.returns(2).shape == (2,)
+    with pytest.raises(SystemExit):
+        main(["dreamer", "explore", "--out", str(tmp_path / "run"), "--dataset", "mine/plan2explore-v0"])
+    assert "is already in" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_episode_that_does_not_repeat_is_not_recorded(tmp_path, monkeypatch):
+    for place in (module, dataset):
+        monkeypatch.setattr(place, "ENV_KWARGS", {**module.ENV_KWARGS, "max_episode_steps": 8})
+    train(TINY, tmp_path)
+    file = tmp_path / "episodes" / "round-00001.npz"
+    with np.load(file) as arrays:
+        changed = dict(arrays)
+    changed["previous_actions"][4, 1] *= 0.5
+    np.savez(file, **changed)
+    with pytest.raises(ValueError, match="episode 3 does not repeat"):
+        dataset.make_dataset(TINY, tmp_path, "mine/changed-v0")
+    changed["previous_actions"][4, 1] *= 2.0
+    np.savez(file, **changed)
+    assert dataset.make_dataset(TINY, tmp_path, "mine/changed-v0").total_episodes == 6  # goes on
 
 
 @pytest.mark.parametrize(

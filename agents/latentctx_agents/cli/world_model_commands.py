@@ -145,14 +145,17 @@ def dreamer(words: list[str]) -> None:
     import torch
 
     from latentctx_agents.dreamer import config as presets
+    from latentctx_agents.dreamer.dataset import make_dataset
     from latentctx_agents.dreamer.train import train
+    from latentctx_datasets import library
 
     @dataclass(frozen=True, kw_only=True)
     class Dreamer:
         """Dreamer, or Plan2Explore with --explore: an agent that learns in the imagination of its world model."""
 
         config: Annotated[presets.DreamerConfig, tyro.conf.arg(name="")]
-        out: Path = Path("runs/dreamer")  # run folder: episodes, snapshots of filter and policy
+        out: Path = Path("runs/dreamer")  # run folder: episodes, snapshots of filter and agent
+        dataset: str | None = None  # id of a dataset that all episodes are made into at the end
         device: str = "cpu"  # torch device
 
     arguments = tyro.extras.overridable_config_cli(
@@ -167,9 +170,15 @@ def dreamer(words: list[str]) -> None:
         args=words,
         prog="latentctx dreamer",
     )
+    if arguments.dataset is not None:
+        library.check_id(arguments.dataset)
+        library.refuse_local(arguments.dataset)  # before hours of training
     torch.set_num_threads(1)
     config = arguments.config
     name = "plan2explore" if config.explore else "dreamer"
     with training_bar(f"{name} {config.task}", config.rounds, metric="return", unit="round") as advance:
         train(config, arguments.out, device=arguments.device, on_round=advance)
     print(f"snapshots: {arguments.out / 'snapshots'}\nepisodes: {arguments.out / 'episodes'}")
+    if arguments.dataset is not None:
+        make_dataset(config, arguments.out, arguments.dataset)
+        print(f"dataset: {arguments.dataset}")

@@ -60,6 +60,19 @@ class EpisodeBuffer:
         """Number of episodes."""
         return sum(part.rewards.shape[1] for part in self._rounds)
 
+    def episode(self, number: int) -> Episodes:
+        """One episode, the first of the first round being 0, without the axis of episodes.
+
+        Raises:
+            IndexError: there are not so many.
+        """
+        for part in self._rounds:
+            count = part.rewards.shape[1]
+            if number < count:
+                return Episodes(*(array[:, number] for array in part))
+            number -= count
+        raise IndexError("there are not so many episodes.")
+
     def keep(self, rounds: int) -> None:
         """Forget later rounds, which a checkpoint does not know of."""
         for index in range(rounds, len(self._rounds)):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from latentctx_agents.aime.acting import LatentPolicy
+from latentctx_agents.aime.agent import AgentCard, AimeAgent, save_agent, view_of
 from latentctx_agents.dreamer.agent import Dreamer
 from latentctx_agents.dreamer.buffer import EpisodeBuffer, Episodes
 from latentctx_agents.dreamer.config import DreamerConfig
@@ -18,7 +19,6 @@ from latentctx_agents.optim import (
     mean_metrics,
     run_rounds,
     unheard,
-    write_weights,
 )
 from latentctx_agents.runs import RunFolder
 from latentctx_agents.world_models.model import as_encoder
@@ -28,7 +28,7 @@ from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.rollout import rollout
 
-SNAPSHOTS = "snapshots"
+SNAPSHOTS, EPISODES = "snapshots", "episodes"  # folders of a run folder
 COLLECTION_SEED = 3_000_000  # of the first episode; no dataset's episodes have these seeds
 SEEDS_APART = 10_000  # between the first episodes of neighbouring seeds
 
@@ -38,7 +38,7 @@ def train(
 ) -> Dreamer:
     """Train an agent into a run folder and return it; a killed run continues from its last round.
 
-    The folder holds every episode (`episodes/`) and the snapshots (`snapshots/`): a filter and a policy each.
+    The folder holds every episode (`episodes/`) and the snapshots (`snapshots/`): a filter and an agent each.
 
     Args:
         config: the agent.
@@ -55,7 +55,7 @@ def train(
     rng = np.random.default_rng(config.seed)
     env = gym.make_vec(ENV_IDS[config.task], num_envs=config.episodes, **ENV_KWARGS)
     agent = Dreamer(config, int(np.prod(env.single_action_space.shape or ())), device=device)
-    buffer = EpisodeBuffer(directory / "episodes")
+    buffer = EpisodeBuffer(directory / EPISODES)
 
     def play(start: int) -> Iterator[tuple[int, Metrics]]:
         buffer.keep(start)
@@ -80,7 +80,7 @@ def _rounds(
     config = agent.config
     while buffer.rounds < config.rounds:
         index = buffer.rounds
-        first = COLLECTION_SEED + SEEDS_APART * config.seed + index * config.episodes
+        first = first_seed(config) + index * config.episodes
         if index < config.random_rounds:
             policy: Any = make_demonstrator("random")
             policy.begin(env.single_action_space, range(first, first + config.episodes))
@@ -98,6 +98,11 @@ def _rounds(
         if done * config.snapshots // config.rounds > index * config.snapshots // config.rounds:
             snapshot(agent, directory / SNAPSHOTS / f"{done:05d}")
         yield done, {"return": float(episodes.rewards.sum(axis=0).mean()), **means}
+
+
+def first_seed(config: DreamerConfig) -> int:
+    """Seed of the first episode; each further one has the next."""
+    return COLLECTION_SEED + SEEDS_APART * config.seed
 
 
 def updates_after(index: int, config: DreamerConfig) -> int:
@@ -122,6 +127,9 @@ def collect(env: gym.vector.VectorEnv[Any, Any, Any], policy: Any, seed: int) ->
 
 
 def snapshot(agent: Dreamer, directory: Path) -> None:
-    """Write what acts: the filter as an encoder, and the policy."""
+    """Write the filter as an encoder, and what acts."""
     as_encoder(agent.model).save_pretrained(directory / "encoder")
-    write_weights(directory / "policy.safetensors", agent.policy)
+    model = agent.model
+    seen = view_of(model.sensors.observed, model.config.image_size)
+    card = AgentCard(env_id=ENV_IDS[agent.config.task], env_kwargs={**ENV_KWARGS, **seen})
+    save_agent(AimeAgent(model, agent.policy, card), directory / "agent", {})

@@ -26,6 +26,7 @@ from latentctx_agents.studies.aime_grid import (
     AIME,
     BC,
     BCO,
+    EXPLORATION,
     IIDM,
     TASKS,
     AimeArm,
@@ -35,7 +36,7 @@ from latentctx_agents.studies.aime_grid import (
 from latentctx_agents.workers import StudyWorkers
 from latentctx_agents.world_models.train import train_world_model
 from latentctx_agents.world_models.windows import open_episodes
-from latentctx_datasets import StateStore, collect
+from latentctx_datasets import StateStore, collect, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_envs.encoders.latent.sensors import Sensors
 from latentctx_envs.rollout import Policy
@@ -84,6 +85,12 @@ def run_study(config: AimeStudyConfig, grid: AimeGrid, folder: Path, *, workers:
     """
     arms = grid.arms(config.body)
     tasks = grid.tasks or TASKS[config.body]
+    explored = body_set(config, EXPLORATION)
+    if any(arm.set == EXPLORATION for arm in arms) and not library.is_local(explored):
+        raise library.DatasetError(
+            f"{explored} is not there: `latentctx dreamer explore --task {config.body}-{TASKS[config.body][0]} --dataset "
+            f"{explored}` collects it."
+        )
     RunFolder(folder, config)
     demonstrations = [shown(config, task) for task in tasks]
     for dataset in [
@@ -91,7 +98,7 @@ def run_study(config: AimeStudyConfig, grid: AimeGrid, folder: Path, *, workers:
         *(measure_of(config, task) for task in tasks),
         *(body_set(config, arm.set) for arm in arms if arm.set),
     ]:
-        collect.build(dataset)
+        collect.ensure(dataset)
         for observed in grid.observed:
             store = open_episodes(dataset, observed, config.world_model.model.image_size)
             if dataset in demonstrations and len(store) < max(grid.demos):

@@ -26,7 +26,8 @@ SETS: dict[str, tuple[str, ...]] = {
     "walker": ("random", "stand-replay", "walk-replay", "run-replay", "mix"),
     "cheetah": ("random", "run-replay", "run-backward-replay", "flip-replay", "flip-backward-replay"),
 }
-"""Body -> the sets of experience; the paper has an exploration set as well."""
+"""Body -> the sets of experience that are played by what ships."""
+EXPLORATION = "plan2explore"  # the paper's further set, which `latentctx dreamer explore --dataset ID` makes
 TASKS: dict[str, tuple[str, ...]] = {
     "walker": ("stand", "walk", "run"),
     "cheetah": ("run", "run-backward", "flip", "flip-backward"),
@@ -74,7 +75,7 @@ class AimeGrid:
         ValueError: an unknown method, set or setting, an empty axis, or a number below its range.
     """
 
-    sets: tuple[str, ...] = ()  # experience of the body; by default all of the body's
+    sets: tuple[str, ...] = ()  # experience of the body; by default all of the body's but "plan2explore"
     tasks: tuple[str, ...] = ()  # that are demonstrated; by default all of the body's
     observed: tuple[Observed, ...] = (
         "position",
@@ -100,7 +101,7 @@ class AimeGrid:
         Raises:
             ValueError: the body has no such set or task.
         """
-        for name, known in (("sets", SETS[body]), ("tasks", TASKS[body])):
+        for name, known in (("sets", (*SETS[body], EXPLORATION)), ("tasks", TASKS[body])):
             unknown = sorted(set(getattr(self, name)) - set(known))
             if unknown:
                 raise ValueError(f"{name} of the {body} are {', '.join(known)}; got {', '.join(unknown)}.")

@@ -1,4 +1,4 @@
-"""The cheetah's datasets (AIME, NeurIPS 2023); an exploration set, `plan2explore-v0`, has its place here."""
+"""The cheetah's datasets (AIME, NeurIPS 2023); `latentctx dreamer` makes an exploration set, `plan2explore-v0`."""
 
 from latentctx_datasets.recipes.locomotion import (
     expert_recipe,

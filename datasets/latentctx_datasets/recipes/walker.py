@@ -1,4 +1,4 @@
-"""The walker's datasets (AIME, NeurIPS 2023, and our own tasks); an exploration set, `plan2explore-v0`, has its place here."""
+"""The walker's datasets (AIME, NeurIPS 2023, and our own tasks); `latentctx dreamer` makes an exploration set, `plan2explore-v0`."""
 
 from latentctx_datasets.recipes.locomotion import (
     ENV_KWARGS,

@@ -1,0 +1,55 @@
+"""What an agent collected, as a dataset."""
+
+from pathlib import Path
+
+import gymnasium as gym
+import minari
+import numpy as np
+from tqdm import tqdm
+
+from latentctx_agents.dreamer.buffer import EpisodeBuffer
+from latentctx_agents.dreamer.config import DreamerConfig
+from latentctx_agents.dreamer.train import EPISODES, first_seed
+from latentctx_datasets import DemonstrationCollector
+from latentctx_datasets.demonstrators.locomotion import ENV_IDS
+from latentctx_datasets.recipes.locomotion import ENV_KWARGS, most
+
+
+def make_dataset(config: DreamerConfig, directory: Path, dataset_id: str) -> minari.MinariDataset:
+    """Play the episodes of a run again, by their seeds and actions, into a dataset with states, physics and seeds.
+
+    A killed call goes on with the next episode.
+
+    Args:
+        config: of the training.
+        directory: its run folder.
+        dataset_id: of the dataset, such as "latentctx/walker/plan2explore-v0".
+
+    Raises:
+        DatasetError: the id is none, or there is such a dataset.
+        ValueError: an episode does not repeat.
+    """
+    buffer = EpisodeBuffer(directory / EPISODES)
+    name = "plan2explore" if config.explore else "dreamer"
+    with DemonstrationCollector(gym.make(ENV_IDS[config.task], **ENV_KWARGS), dataset_id) as env:
+        numbers = range(env.episodes, len(buffer))
+        for number in tqdm(numbers, desc=f"record {dataset_id}", unit="ep", delay=1):
+            seen, actions, _ = buffer.episode(number)
+            now, _ = env.reset(seed=first_seed(config) + number)
+            for before, action in zip(seen, actions[1:], strict=False):
+                _same(now, before, number)
+                now, *_ = env.step(action)
+            _same(now, seen[-1], number)
+        made = env.create_dataset(
+            demonstrator=name,
+            description=f"All episodes that {name} collected in {config.rounds} rounds, from the first, random ones on.",
+            max_return=most(config.task),
+        )
+    return made
+
+
+def _same(now: np.ndarray, before: np.ndarray, number: int) -> None:
+    if not np.array_equal(now, before):
+        raise ValueError(
+            f"episode {number} does not repeat: it was collected with other versions, or on another kind of machine."
+        )
