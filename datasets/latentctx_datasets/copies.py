@@ -16,7 +16,15 @@ from latentctx_datasets.replay import View, replay, view_env
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.rendering import RenderProfile
 
-EPISODE_METADATA = ("context_json", "split", "success", "demonstrator", "snapshot", "source_episode")
+EPISODE_METADATA = (
+    "context_json",
+    "split",
+    "success",
+    "demonstrator",
+    "snapshot",
+    "source_episode",
+    "source_file",
+)
 
 
 def export_pixels(

@@ -11,7 +11,6 @@ Both hold one observation more than actions. All episodes of "partial" and "mixe
 rewards, which is why the order of the sub-tasks is found anew, from the positions of the objects.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -19,11 +18,10 @@ import gymnasium as gym
 import minari
 import numpy as np
 from gymnasium import spaces
-from minari.data_collector import EpisodeBuffer
 
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
-from latentctx_datasets.writing import Record, write
+from latentctx_datasets.writing import Record, record, write
 from latentctx_envs.kitchen.context import WANTED, split_of
 from latentctx_envs.kitchen.states import positions_of, states_of
 from latentctx_envs.kitchen.subtasks import SUBTASKS, reached
@@ -125,28 +123,27 @@ def _observations(episode: minari.EpisodeData) -> np.ndarray:
 def _records(source: minari.MinariDataset, kept: Mapping[int, tuple[str, ...]]) -> Iterator[Record]:
     for number, episode in enumerate(source.iterate_episodes(list(kept))):
         index = int(episode.id)
-        extra = {
-            "context_json": json.dumps({"subtasks": kept[index]}),
-            "split": split_of(kept[index]),
-            "success": True,
-            "demonstrator": DEMONSTRATOR,
-            "source_episode": index,
-        }
-        yield _buffer(number, episode, kept[index]), extra
+        yield record(
+            number,
+            _arrays(episode, kept[index]),
+            context={"subtasks": list(kept[index])},
+            demonstrator=DEMONSTRATOR,
+            split=split_of(kept[index]),
+            source_episode=index,
+        )
 
 
-def _buffer(number: int, episode: minari.EpisodeData, sequence: tuple[str, ...]) -> EpisodeBuffer:
+def _arrays(episode: minari.EpisodeData, sequence: tuple[str, ...]) -> dict[str, np.ndarray]:
     observations = _observations(episode).astype(np.float64)
     steps = len(episode.actions)
     times = _times(observations)
     done = [times[name] for name in sequence]
-    return EpisodeBuffer(
-        id=number,
-        options={"context": {"subtasks": list(sequence)}},
-        observations=observations.astype(np.float32),  # type: ignore[arg-type]
-        actions=np.clip(episode.actions, -1.0, 1.0).astype(np.float32),  # type: ignore[arg-type]
-        rewards=np.bincount(np.array(done) - 1, minlength=steps).astype(np.float64),  # type: ignore[arg-type]
-        terminations=np.zeros(steps, bool),  # type: ignore[arg-type]
-        truncations=np.arange(steps) == steps - 1,  # type: ignore[arg-type]
-        infos={"physics_state": states_of(observations), "success": np.arange(steps + 1) >= max(done)},
-    )
+    return {
+        "observations": observations.astype(np.float32),
+        "states": states_of(observations),
+        "successes": np.arange(steps + 1) >= max(done),
+        "actions": np.clip(episode.actions, -1.0, 1.0).astype(np.float32),
+        "rewards": np.bincount(np.array(done) - 1, minlength=steps).astype(np.float64),
+        "terminations": np.zeros(steps, bool),
+        "truncations": np.arange(steps) == steps - 1,
+    }

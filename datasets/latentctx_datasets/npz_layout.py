@@ -9,7 +9,6 @@
 Every array has one row an observation; what is one number has a last axis of 1.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_datasets.replay import View, latent_env, replay, world_of
-from latentctx_datasets.trajectory_rows import buffer_of, check_rows, read_rows
+from latentctx_datasets.trajectory_rows import check_rows, read_rows, record_of_rows
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.locomotion.task import LocomotionTask
@@ -175,7 +174,6 @@ def _records(files: list[Path], env: gym.Env[Any, Any], context: dict[str, Any])
     images = len(seen.shape) == 3
     sensors = {} if images else _sensors(latent_env(env))
     frames = {"image": seen.shape} if images else {}
-    extra = {"context_json": json.dumps(context), "split": "all", "demonstrator": "unknown"}
     for number, path in enumerate(files):
         rows = check_rows(
             path,
@@ -187,17 +185,14 @@ def _records(files: list[Path], env: gym.Env[Any, Any], context: dict[str, Any])
         observations = (
             rows["image"] if images else np.concatenate([rows[n] for n in sensors], axis=1).astype(np.float32)
         )
-        yield (
-            buffer_of(
-                number,
-                observations,
-                rows["pre_action"],
-                rows["reward"],
-                rows["is_terminal"],
-                space=acted,
-                context=context,
-            ),
-            extra,
+        yield record_of_rows(
+            number,
+            observations,
+            rows["pre_action"],
+            rows["reward"],
+            rows["is_terminal"],
+            space=acted,
+            context=context,
         )
 
 

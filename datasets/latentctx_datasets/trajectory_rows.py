@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from minari.data_collector import EpisodeBuffer
 
 from latentctx_datasets.library import DatasetError
+from latentctx_datasets.writing import Record, record
 
 
 def read_rows(path: Path, names: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
@@ -82,7 +82,7 @@ def check_rows(
     return checked
 
 
-def buffer_of(
+def record_of_rows(
     number: int,
     observations: np.ndarray,
     previous_actions: np.ndarray,
@@ -91,7 +91,8 @@ def buffer_of(
     *,
     space: spaces.Box,
     context: dict[str, Any],
-) -> EpisodeBuffer:
+    **facts: Any,
+) -> Record:
     """An episode of T actions from rows, each of which holds what led to its observation; the first led to nothing.
 
     Args:
@@ -102,18 +103,16 @@ def buffer_of(
         terminal: (T + 1,), true where the episode ended by itself; else it was cut off.
         space: of the world's actions.
         context: of the episode.
+        facts: further metadata.
     """
     terminations = terminal[1:].astype(bool)
     truncations = np.zeros_like(terminations)
     truncations[-1] = not terminations[-1]
-    actions = np.clip(previous_actions[1:].astype(np.float32), space.low, space.high)
-    return EpisodeBuffer(
-        id=number,
-        options={"context": context},
-        observations=observations,  # type: ignore[arg-type]
-        actions=actions,  # type: ignore[arg-type]
-        rewards=rewards[1:].astype(np.float64),  # type: ignore[arg-type]
-        terminations=terminations,  # type: ignore[arg-type]
-        truncations=truncations,  # type: ignore[arg-type]
-        infos={},
-    )
+    arrays = {
+        "observations": observations,
+        "actions": np.clip(previous_actions[1:].astype(np.float32), space.low, space.high),
+        "rewards": rewards[1:].astype(np.float64),
+        "terminations": terminations,
+        "truncations": truncations,
+    }
+    return record(number, arrays, context=context, demonstrator="unknown", **facts)

@@ -12,7 +12,6 @@ are no states in them: frames cannot be rendered anew, and nothing can be read f
 84 px `.hdf5` files hold the same episodes at another size, and are not read.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import numpy as np
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes.locomotion import ENV_KWARGS, NATIVE_RETURN
-from latentctx_datasets.trajectory_rows import buffer_of, check_rows, read_rows
+from latentctx_datasets.trajectory_rows import check_rows, read_rows, record_of_rows
 from latentctx_datasets.writing import Record, write
 
 WORLDS = {"walker": "LatentCtx-WalkerWalk-v0", "cheetah": "LatentCtx-CheetahRun-v0"}
@@ -133,8 +132,7 @@ def read_episode(file: Path, actions: int) -> dict[str, np.ndarray]:
 
 
 def _records(files: list[Path], space: gym.spaces.Box, context: dict[str, Any]) -> Iterator[Record]:
-    extra = {"context_json": json.dumps(context), "split": "all", "demonstrator": "unknown"}
     for number, file in enumerate(files):
         rows = read_episode(file, space.shape[0])
         parts = (rows[name] for name in ("image", "action", "reward", "is_terminal"))
-        yield buffer_of(number, *parts, space=space, context=context), {**extra, "source_file": file.name}
+        yield record_of_rows(number, *parts, space=space, context=context, source_file=file.name)

@@ -94,21 +94,24 @@ def record(
     arrays: Mapping[str, np.ndarray],
     *,
     context: Mapping[str, Any],
-    seed: int | None,
-    split: str,
     demonstrator: str,
+    seed: int | None = None,
+    split: str = "all",
+    **facts: Any,
 ) -> Record:
-    """An episode of T actions that was played in a world of this project.
+    """An episode of T actions of a world of this project.
 
     Args:
         number: of the episode in its dataset.
-        arrays: `observations`, `states` (physics) and `successes` (T + 1, ...); `actions`, `rewards`, `terminations` and
-            `truncations` (T, ...).
+        arrays: `observations` and, if they are known, `states` (physics) and `successes` (T + 1, ...); `actions`, `rewards`,
+            `terminations` and `truncations` (T, ...).
         context: of the episode.
-        seed: of its reset; None where that was not given.
-        split: that the context belongs to.
         demonstrator: who acted.
+        seed: of its reset; None where that is not known.
+        split: that the context belongs to.
+        facts: further metadata.
     """
+    known = {"physics_state": "states", "success": "successes"}
     buffer = EpisodeBuffer(
         id=number,
         seed=seed,
@@ -118,15 +121,16 @@ def record(
         rewards=arrays["rewards"],  # type: ignore[arg-type]
         terminations=arrays["terminations"],  # type: ignore[arg-type]
         truncations=arrays["truncations"],  # type: ignore[arg-type]
-        infos={"physics_state": arrays["states"], "success": arrays["successes"]},
+        infos={name: arrays[key] for name, key in known.items() if key in arrays},
     )
-    extra = {
+    if "successes" in arrays:
+        facts["success"] = bool(arrays["successes"].any())
+    return buffer, {
         "context_json": json.dumps(dict(context)),
         "split": split,
-        "success": bool(arrays["successes"].any()),
         "demonstrator": demonstrator,
+        **facts,
     }
-    return buffer, extra
 
 
 def compact(file: Path) -> None:
