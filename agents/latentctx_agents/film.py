@@ -1,12 +1,10 @@
 """Films of rollouts, the hidden context drawn in where it has a place, for the viewer only."""
 
-from collections.abc import Mapping
-from inspect import signature
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import load_env_creator
 from PIL import Image, ImageDraw
 
 from latentctx_envs.rollout import Policy, rollout
@@ -38,13 +36,16 @@ def film(policy: Policy, env: gym.Env[Any, Any], title: str, reset: Mapping[str,
     return np.stack(tiles)[kept]
 
 
-def shown_to_viewers(env_id: str) -> dict[str, Any]:
-    """Keyword arguments of an environment that is filmed: the context is drawn in where it has a place."""
-    entry = gym.spec(env_id).entry_point
-    assert entry is not None
-    made_by = load_env_creator(entry) if isinstance(entry, str) else entry
-    drawn = {"render_context": True} if "render_context" in signature(made_by).parameters else {}
-    return {"render_mode": "rgb_array", **drawn}
+def viewed(make: Callable[..., gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
+    """An environment to film, its context drawn in if it has a place.
+
+    Args:
+        make: an environment with further keyword arguments.
+    """
+    try:
+        return make(render_mode="rgb_array", render_context=True)
+    except TypeError:  # its context has no place
+        return make(render_mode="rgb_array")
 
 
 def _tile(frame: np.ndarray, title: str, success: bool) -> np.ndarray:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from latentctx_agents.evaluate import EVALUATION_SEED, steps_together, success_of
-from latentctx_agents.film import film, shown_to_viewers
+from latentctx_agents.film import film, viewed
 from latentctx_agents.model_folder import refuse_run_folder
 from latentctx_agents.nets import mlp
 from latentctx_agents.policies import HeadPolicy
@@ -102,7 +102,7 @@ class FinetunedPolicy:
         """Frames of one episode, uint8 (t, h, w, 3), the context drawn in where it has a place."""
         card = self.card
         reset = {"seed": seed, "options": None if card.context is None else {"context": card.context}}
-        return film(self.policy, self.make_env(**shown_to_viewers(card.env_id)), title, reset)
+        return film(self.policy, viewed(self.make_env), title, reset)
 
     def save(self, directory: Path) -> None:
         """Write the policy, replacing one that is in the directory in one move.

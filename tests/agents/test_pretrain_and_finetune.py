@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from dataclasses import asdict
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentctx_agents import cells, finetune, origins, pretrain
+from latentctx_agents import cells, film, finetune, origins, pretrain
 from latentctx_agents.evaluate import success_of
 from latentctx_agents.finetune import (
     Demonstrations,
@@ -298,3 +299,15 @@ def test_a_run_knows_its_dataset_and_refuses_another_of_the_same_name(
     monkeypatch.setattr(origins.library, "recorded_hash", lambda dataset: "0" * 64)
     with refuses("begun from another dataset", "another folder"):
         pretrain.pretrain(tiny_pretrain, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "world", ["LatentCtx-PointMass-v0", "LatentCtx-PickPlace-v0", "LatentCtx-WalkerRun-v0"]
+)
+def test_films_show_the_context_where_it_has_a_place(world):
+    with film.viewed(partial(gym.make, world)) as shown, gym.make(world, render_mode="rgb_array") as plain:
+        pictures = []
+        for env in (shown, plain):
+            env.reset(seed=0)
+            pictures.append(env.render())
+        assert np.array_equal(*pictures) == (world == "LatentCtx-WalkerRun-v0")

@@ -11,7 +11,7 @@ from torch import nn
 
 from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.policy import TanhPolicy
-from latentctx_agents.film import film, shown_to_viewers
+from latentctx_agents.film import film, viewed
 from latentctx_agents.model_folder import read_model, write_model
 from latentctx_agents.returns import EVALUATION_SEED, side_by_side, sum_rewards
 from latentctx_agents.world_models.folder import facts_of, model_of
@@ -81,8 +81,7 @@ class AimeAgent(nn.Module):
 
     def film(self, title: str, *, seed: int = EVALUATION_SEED) -> np.ndarray:
         """Frames of one episode, uint8 (t, h, w, 3)."""
-        env = self.make_env(**shown_to_viewers(self.card.env_id))
-        return film(self.acting(), env, title, {"seed": seed})
+        return film(self.acting(), viewed(self.make_env), title, {"seed": seed})
 
 
 def view_of(observed: Observed, image_size: int) -> dict[str, Any]:

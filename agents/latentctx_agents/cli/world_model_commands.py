@@ -138,6 +138,7 @@ def aime_online(words: list[str]) -> None:
     add_results(arguments.out / "results.csv", rows_of(learner, arguments.out, returns))
     facts = {name: round(float(returns[name].mean()), 1) for name in (BEFORE, AFTER)}
     print(json.dumps({"return": facts, "episodes": arguments.measured}))
+    print(f"agent: {arguments.out / 'agent'}")
 
 
 def dreamer(words: list[str]) -> None:
