@@ -14,6 +14,10 @@ from latentctx_envs.replacing import replacing_folder, sha256_of
 
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+HOLDS = {
+    "world_model": "AIME agent", "agent": "goal agent", "encoder": "encoder", "env_id": "policy", "family": "world model", "model": "video model",
+}  # fmt: skip
+"""A fact in the config of a folder -> what the folder holds; the first that is there tells."""
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -51,17 +55,27 @@ def told_by(directory: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def refuse_run_folder(directory: Path, kind: str, *inside: str) -> None:
-    """Refuse a folder whose config has no format version: that of a run, as a rule, and what is meant lies in it.
+def refuse_other_folder(directory: Path, kind: str, *inside: str) -> None:
+    """Refuse a whole folder of another kind: that of a run, whose config has no format version, or of another model.
 
     Raises:
         ValueError: it is one, and which folder in it is meant.
     """
     config = told_by(directory)
-    if config and "format_version" not in config:
+    if not config:
+        return  # whoever reads it says more
+    if "format_version" not in config:
         meant = [str(directory / name) for name in inside if (directory / name / CONFIG_FILE).is_file()]
         told = f"name {' or '.join(meant)}" if meant else "name the folder that holds one"
         raise ValueError(f"{directory} is no {kind}, but the folder of a run: {told}.")
+    holds = next((name for fact, name in HOLDS.items() if fact in config), kind)
+    if holds != kind:
+        raise ValueError(f"{directory} is no {kind}; it holds another kind of model: {holds}.")
+
+
+def first_missing(directory: Path, *names: str) -> str:
+    """The first of a folder's files that is not there; safetensors does not say which one it did not find."""
+    return next((name for name in names if not (directory / name).exists()), names[-1])
 
 
 def read_model(
@@ -75,18 +89,21 @@ def read_model(
         make: a model from the facts, with any weights.
 
     Raises:
-        ValueError: files are missing or damaged.
+        ValueError: files are missing or damaged, or hold something else.
     """
-    refuse_run_folder(directory, kind, "model", "agent")
+    refuse_other_folder(directory, kind, "model", "agent")
     try:
         config = json.loads((directory / CONFIG_FILE).read_text())
         if config["format_version"] != FORMAT_VERSION:
             raise ValueError("another format version")
-        model = make(config)
+        model, training = make(config), dict(config["training"])
         model.load_state_dict(load_file(directory / WEIGHTS_FILE))
-    except FileNotFoundError as error:
-        raise ValueError(f"{directory} is no {kind}: {Path(error.filename).name} is missing.") from None
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except FileNotFoundError:
+        missing = first_missing(directory, CONFIG_FILE, WEIGHTS_FILE)
+        raise ValueError(f"{directory} is no {kind}: {missing} is missing.") from None
+    except KeyError as error:
+        raise ValueError(f"{directory} is damaged (no {error}): train the {kind} again.") from None
+    except (ValueError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{directory} is damaged ({reason}): train the {kind} again.") from None
-    return model.eval(), dict(config["training"])
+    return model.eval(), training

@@ -13,7 +13,7 @@ from torch import nn
 
 from latentctx_agents.evaluate import EVALUATION_SEED, steps_together, success_of
 from latentctx_agents.film import film, viewed
-from latentctx_agents.model_folder import refuse_run_folder
+from latentctx_agents.model_folder import first_missing, refuse_other_folder
 from latentctx_agents.nets import mlp
 from latentctx_agents.policies import HeadPolicy
 from latentctx_datasets import View
@@ -124,7 +124,7 @@ class FinetunedPolicy:
         Raises:
             ValueError: files are missing or damaged.
         """
-        refuse_run_folder(directory, "policy", "policy", "agent")
+        refuse_other_folder(directory, "policy", "policy", "agent")
         try:
             config = json.loads((directory / CONFIG_FILE).read_text())
             if config.pop("format_version") != FORMAT_VERSION:
@@ -136,8 +136,9 @@ class FinetunedPolicy:
             head = mlp(card.inputs, card.outputs, hidden=card.hidden, last=nn.Tanh())
             weights = load_file(directory / HEAD_FILE)
             head.load_state_dict(weights)
-        except FileNotFoundError as error:
-            raise ValueError(f"{directory} is no policy: {Path(error.filename).name} is missing.") from None
+        except FileNotFoundError:
+            missing = first_missing(directory, CONFIG_FILE, HEAD_FILE)
+            raise ValueError(f"{directory} is no policy: {missing} is missing.") from None
         except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"{directory} is damaged ({reason}): finetune the policy again.") from None

@@ -225,6 +225,9 @@ def test_a_policy_is_never_saved_over_anything_else(tmp_path, refuses):
         policy.save(tmp_path / "policy")
     assert (tmp_path / "policy" / "notes.txt").read_text() == "keep"
     assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+    (tmp_path / "policy" / "head.safetensors").unlink()
+    with refuses("is no policy: head.safetensors is missing"):
+        FinetunedPolicy.load(tmp_path / "policy")
 
 
 def test_a_policy_of_a_foreign_world_imports_nothing(tmp_path, refuses):

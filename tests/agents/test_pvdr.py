@@ -1,6 +1,8 @@
 """PVDR: tokens, the evidence bound, pretraining and judging a model."""
 
 import dataclasses
+import json
+import shutil
 
 import gymnasium as gym
 import numpy as np
@@ -231,6 +233,22 @@ def test_the_command_judges_a_model_and_draws_samples(video_model, capsys, tmp_p
     with pytest.raises(SystemExit):
         main(["pvdr", "judge", "--model", str(video_model.parent)])
     assert f"name {video_model}" in capsys.readouterr().err  # the folder of a run, with whole models in it
+
+
+def test_folders_that_are_no_whole_video_model_are_told_apart(video_model, tmp_path):
+    with pytest.raises(ValueError, match="it holds another kind of model: encoder"):
+        load_video_model(video_model.parent / "encoder")
+    config = json.loads((video_model / "config.json").read_text())
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"is no video model: model\.safetensors is missing"):
+        load_video_model(folder)
+    shutil.copy(video_model / "model.safetensors", folder)
+    del config["training"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"is damaged .no 'training'.: train the video model again"):
+        load_video_model(folder)
 
 
 def test_other_videos_count_where_the_model_has_not_seen_them(video_model, tmp_path):
