@@ -15,7 +15,8 @@ from latentctx_envs.replacing import replacing_folder, sha256_of
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 HOLDS = {
-    "world_model": "AIME agent", "agent": "goal agent", "encoder": "encoder", "env_id": "policy", "family": "world model", "model": "video model",
+    "world_model": "AIME agent", "agent": "goal agent", "encoder": "encoder", "env_id": "policy",
+    "family": "world model", "model": "video model",
 }  # fmt: skip
 """A fact in the config of a folder -> what the folder holds; the first that is there tells."""
 Model = TypeVar("Model", bound=nn.Module)
