@@ -19,8 +19,13 @@ def image_distance(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         float64 (...), from 0 to 1; the blocks at the right and lower edge may be smaller than the others.
 
     Raises:
-        ValueError: the shapes differ or are not those of pictures.
+        ValueError: the shapes differ or are not those of pictures, or the values are no uint8.
     """
+    dtypes = {str(np.asarray(picture).dtype) for picture in (achieved, desired)}
+    if dtypes != {"uint8"}:  # colours from 0 to 1 would all be cut to 0
+        raise ValueError(
+            f"two pictures of uint8, 0 to 255, are compared; got {' and '.join(sorted(dtypes))}."
+        )
     shape = np.shape(achieved)
     if shape != np.shape(desired) or len(shape) < 3 or 3 not in (shape[-1], shape[-3]):
         raise ValueError(

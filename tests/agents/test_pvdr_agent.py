@@ -78,6 +78,11 @@ def test_agents_refuse_what_they_cannot_see_or_do(trained):
         GoalPolicy(agent)(np.zeros((64, 64, 3), np.uint8), {})
     with pytest.raises(ValueError, match="image_size=64"):
         GoalPolicy(agent)({"observation": np.zeros(3), "desired_goal": np.zeros(3)}, {})
+    frame = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"and float32 .64, 64, 3."):  # colours from 0 to 1 are nearly black
+        GoalPolicy(agent)({"observation": frame, "desired_goal": frame.astype(np.float32)}, {})
+    with pytest.raises(ValueError, match="must be uint8, 0 to 255; got float32"):
+        agent.foresight(1, np.random.default_rng(0)).tokens(frame[None].astype(np.float32))
     with pytest.raises(ValueError, match="first observation"):
         GoalPolicy(agent).planned()
     with pytest.raises(ValueError, match="start at 1"):

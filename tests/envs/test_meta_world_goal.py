@@ -171,6 +171,8 @@ def test_distance_of_pictures_is_the_mean_square_of_differing_blocks() -> None:
     with pytest.raises(ValueError, match="of one shape"):
         image_distance(black, spotted[0])
     assert image_distance(np.zeros((9, 9, 3), np.uint8), np.full((9, 9, 3), 255, np.uint8)) == 1.0
+    with pytest.raises(ValueError, match="got float64"):
+        image_distance(black / 255.0, spotted / 255.0)
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

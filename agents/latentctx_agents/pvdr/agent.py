@@ -198,10 +198,11 @@ def _pictures(observation: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(observation, Mapping) or not all(key in observation for key in keys):
         raise ValueError("an agent with goals as pictures sees a Dict with 'observation' and 'desired_goal'.")
     frames, goals = (np.asarray(observation[key]) for key in keys)
-    if frames.shape != goals.shape or frames.shape[-3:] != (64, 64, 3) or frames.dtype != np.uint8:
+    fit = all(part.dtype == np.uint8 and part.shape[-3:] == (64, 64, 3) for part in (frames, goals))
+    if not fit or frames.shape != goals.shape:
         raise ValueError(
-            f"frames and goals must be uint8 (64, 64, 3); got {frames.dtype} {frames.shape} and {goals.shape}. Make the "
-            "world with observation='pixels', goal='pixels' and image_size=64."
+            f"frames and goals must be uint8 (64, 64, 3); got {frames.dtype} {frames.shape} and {goals.dtype} {goals.shape}. "
+            "Make the world with observation='pixels', goal='pixels' and image_size=64."
         )
     return frames, goals
 

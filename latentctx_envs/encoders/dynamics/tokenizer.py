@@ -67,8 +67,10 @@ def patches_of(pixels: Tensor) -> Tensor:
     """The patches of uint8 frames (b, 64, 64, 3) as rows of numbers in [-1, 1], (b, 64, 192).
 
     Raises:
-        ValueError: another shape.
+        ValueError: another shape or dtype.
     """
+    if pixels.dtype is not torch.uint8:
+        raise ValueError(f"frames must be uint8, 0 to 255; got {str(pixels.dtype).removeprefix('torch.')}.")
     if pixels.shape[1:] != (SIDE, SIDE, 3):
         raise ValueError(f"frames must be ({SIDE}, {SIDE}, 3); got {tuple(pixels.shape[1:])}.")
     split = pixels.view(-1, GRID, PATCH, GRID, PATCH, 3).transpose(2, 3)
