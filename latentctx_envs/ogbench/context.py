@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from latentctx_envs.context import ContextFields
+from latentctx_envs.settings import is_whole
 
 TASKS: dict[str, tuple[str, str, str]] = {
     "visual-cube-single": ("cube_env", "CubeEnv", "single"),
@@ -38,6 +39,7 @@ class OGBenchContext(ContextFields):
         """Refuse what OGBench does not have."""
         check_task(self.task)
         check_goal(self.goal)
+        object.__setattr__(self, "goal", int(self.goal))  # NumPy's, too
 
 
 def check_task(task: object) -> None:
@@ -48,5 +50,5 @@ def check_task(task: object) -> None:
 
 def check_goal(goal: object) -> None:
     """Refuse a goal that no world has, in words."""
-    if isinstance(goal, bool) or not isinstance(goal, int) or not 1 <= goal <= GOALS:
+    if not is_whole(goal) or not 1 <= goal <= GOALS:
         raise ValueError(f"goal must be a whole number from 1 to {GOALS}; got {goal!r}.")

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from latentctx_envs.context import ContextFields
+from latentctx_envs.settings import is_whole
 
 TASKS: tuple[str, ...] = (
     "reach_target", "push_button", "close_box", "open_drawer", "slide_block_to_target",
@@ -32,8 +33,9 @@ class RLBenchContext(ContextFields):
         """Refuse what cannot be a task or a variation."""
         if not isinstance(self.task, str) or not NAME.fullmatch(self.task):
             raise ValueError(unknown_task(self.task))
-        if isinstance(self.variation, bool) or not isinstance(self.variation, int) or self.variation < 0:
+        if not is_whole(self.variation) or self.variation < 0:
             raise ValueError(f"variation must be a whole number from 0; got {self.variation!r}.")
+        object.__setattr__(self, "variation", int(self.variation))  # NumPy's, too
 
 
 def unknown_task(task: object) -> str:

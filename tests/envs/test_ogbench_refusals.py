@@ -1,5 +1,6 @@
 """What LatentCtx-OGBench-v0 refuses, each in one line: arguments, options, actions, a missing package."""
 
+import json
 import sys
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from latentctx_envs.ogbench.context import OGBenchContext
 from latentctx_envs.ogbench.env import OGBenchEnv
+from latentctx_envs.rlbench.context import RLBenchContext
 
 ID = "LatentCtx-OGBench-v0"
 ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -53,6 +55,14 @@ def test_impossible_arguments_are_refused(case: str, refuses: Any) -> None:
     arguments, expected = ARGUMENTS[case]
     with refuses(expected, repr(next(iter(arguments.values())))):
         OGBenchEnv(**arguments)
+
+
+@pytest.mark.parametrize(
+    "context", [OGBenchContext("visual-scene", np.int64(2)), RLBenchContext("push_button", np.int64(2))]
+)
+def test_numpys_whole_numbers_are_plain_ones_in_contexts(context: OGBenchContext | RLBenchContext) -> None:
+    assert json.loads(json.dumps(context.to_dict())) == context.to_dict()
+    assert OGBenchEnv(goal=np.int32(5)).action_space.shape == (5,)
 
 
 @pytest.mark.parametrize("case", OPTIONS)
