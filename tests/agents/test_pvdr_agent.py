@@ -9,6 +9,7 @@ import torch
 from tiny_pvdr import SHORT
 
 from latentctx_agents.cli.main import main
+from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.pvdr.acting import act
 from latentctx_agents.pvdr.agent import AHEAD, SEARCHED, Followed, GoalPolicy, load_agent, save_agent
 from latentctx_agents.pvdr.folder import load_video_model
@@ -189,6 +190,10 @@ def test_an_imagined_film_is_followed_to_the_picture(trained, video_model, tmp_p
     rows = read_results([results])
     assert sorted(row["setting"]["films"] for row in rows) == [1, 2]
     assert all(row["setting"]["imagined_after"] for row in rows) and rows[0]["method"] == "imagined"
+    hashes = [
+        row["setting"].get("imagining_hash") for row in rows
+    ]  # another model of the same videos is another row
+    assert sorted(hashes, key=str) == sorted([None, weights_hash(video_model)[:16]], key=str)
     with pytest.raises(SystemExit):
         main(["pvdr", "act", *words, "--imagine", str(video_model)])
     assert "--imagine is of --by imagined" in capsys.readouterr().err

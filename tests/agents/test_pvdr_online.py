@@ -110,6 +110,10 @@ def test_distances_are_judged_by_how_far_the_goal_is(video_model):
     assert list(found.actions) == ["came", "foretold", "latent"] and max(found.actions.values()) < 1.0
     rows = list(rows_of(found, video_model, record, SHORT, 2))
     assert len(rows) == 4 * len(dataclasses.fields(ranked["image"])) + 3
+    longer = dataclasses.replace(SHORT, metric=MetricConfig(first_steps=99, noise=0.5))
+    other = next(rows_of(found, video_model, record, longer, 2)).setting
+    assert rows[0].setting["metric_steps"] == 2 and rows[0].setting["metric.batch_size"] == 8
+    assert other["metric_steps"] == 99 and other["metric.noise"] == 0.5  # no row replaces one of other places
     with pytest.raises(ValueError, match="such as reach-v3"):
         rank(model, dataclasses.replace(SHORT, task="assembly-v3"), held_out=1)
 
@@ -523,6 +527,19 @@ def test_rows_name_what_ran_and_nothing_that_did_not():
     assert found["one-sample"]["plans"] == 1
     for name in ("goal-ppo", "straight"):
         assert not {"reads", "near", "future"} & found[name].keys()
+    assert (found["pvdr"]["batch_size"], found["pvdr"]["metric.batch_size"]) == ("4, 8", 8)
+    assert "batch_size" not in found["straight"] and "metric.batch_size" not in found["goal-ppo"]
+    assert found["goal-ppo"]["rollout"] == 4 and "spread" not in found["pvdr"]  # the default is not named
+    frozen = PvdrStudyConfig(online=OnlineConfig(freeze="none", rewards=RewardConfig(nearer="image")))
+    told = {
+        method: next(study.rows_of(frozen, "reach-v3", method, 0, curve, record, "1" * 64)).setting
+        for method in ("pvdr", "scratch", "straight")
+    }
+    assert {name: setting.get("freeze") for name, setting in told.items()} == {
+        **dict.fromkeys(told),
+        "pvdr": "none",
+    }
+    assert told["scratch"]["rewards.nearer"] == "image" and "rewards.nearer" not in told["straight"]
     trained = {name: setting["tokenizer_steps"] for name, setting in found.items()}
     assert trained.pop("scratch") == OnlineConfig.tokenizer_steps and set(trained.values()) == {0}
 

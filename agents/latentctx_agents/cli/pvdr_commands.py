@@ -137,6 +137,7 @@ def act(words: list[str]) -> None:
     import numpy as np
     import torch
 
+    from latentctx_agents.model_folder import weights_hash
     from latentctx_agents.pvdr.acting import By, Shown, measured_as
     from latentctx_agents.pvdr.acting import act as play
     from latentctx_agents.pvdr.agent import load_agent
@@ -171,7 +172,8 @@ def act(words: list[str]) -> None:
     torch.set_num_threads(1)
     agent, training = load_agent(arguments.agent)
     wanted = {"task": arguments.task, "goal": arguments.goal, "by": arguments.by, "plans": arguments.plans}
-    imagination, imagined = None, {}
+    imagination = None
+    imagined: dict[str, str | int] = {}
     if arguments.by == "imagined":
         model, record = agent.model, training
         if arguments.imagine is not None:
@@ -184,6 +186,8 @@ def act(words: list[str]) -> None:
         chosen = {} if arguments.films is None else {"films": arguments.films}
         imagination = Imagination(model, np.random.default_rng(arguments.seed), **chosen)
         imagined = {"films": imagination.films, "imagined_after": videos_of(record)}
+        if arguments.imagine is not None:
+            imagined["imagining_hash"] = weights_hash(arguments.imagine)[:16]
     elif arguments.imagine is not None:
         raise ValueError("--imagine is of --by imagined.")
     acted = play(agent, **wanted, imagination=imagination, episodes=arguments.episodes, seed=arguments.seed)

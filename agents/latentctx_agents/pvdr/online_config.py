@@ -1,7 +1,8 @@
 """Settings of the online stage."""
 
-from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -16,6 +17,25 @@ SEEDS_APART = (
     9973  # between the environments of neighbouring seeds; no multiple comes near those of evaluations
 )
 STRIDE = 1  # of who does not say
+LEARNS = (
+    "envs",
+    "rollout",
+    "learning_rate",
+    "spread",
+    "evaluate_every",
+)  # what decides every training online, beside what its rows always name
+METRIC = ("metric",)  # one with places
+PLANS = (
+    "astray",
+    "freeze",
+    "rewards",
+    "evidence",
+    "first_steps",
+    "pairs",
+    "steps",
+    "batch_size",
+    "supervision",
+)  # and one with plans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +120,25 @@ class OnlineConfig:
     def first_seed(self) -> int:
         """Seed of the first environment; each further one has the next. No environment of two runs has the same."""
         return SEEDS_APART * self.seed
+
+    def changed(self, names: Collection[str]) -> dict[str, Any]:
+        """Those of the options `names` that differ from the defaults, for rows of results: {"freeze": "none"}.
+
+        Of groups each option by itself, {"metric.noise": 0.5}; several numbers as text. `metric.first_steps` is not among
+        them: all rows say it, as "metric_steps".
+        """
+        usual = type(self)()
+        found: dict[str, Any] = {}
+        for name in names:
+            found |= _differing(name, getattr(self, name), getattr(usual, name))
+        found.pop("metric.first_steps", None)
+        return found
+
+
+def _differing(name: str, value: Any, usual: Any) -> dict[str, Any]:
+    if value == usual:
+        return {}
+    if is_dataclass(value):
+        parts = [(f.name, getattr(value, f.name), getattr(usual, f.name)) for f in fields(value)]
+        return {k: v for part, *two in parts for k, v in _differing(f"{name}.{part}", *two).items()}
+    return {name: ", ".join(map(str, value)) if isinstance(value, tuple) else value}

@@ -17,7 +17,7 @@ from latentctx_agents.pvdr.distance import TokenDistance, colours_of, distance_o
 from latentctx_agents.pvdr.folder import VideoModel, videos_of
 from latentctx_agents.pvdr.model import split
 from latentctx_agents.pvdr.online import ENCODED, adapt_tokenizer
-from latentctx_agents.pvdr.online_config import OnlineConfig
+from latentctx_agents.pvdr.online_config import METRIC, OnlineConfig
 from latentctx_agents.pvdr.reading import drawn
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokens import tokenize, tokens_of
@@ -27,6 +27,12 @@ from latentctx_envs.goal_images import image_distance
 
 TRAINED, TESTED = 2048, 1024  # windows for readings of actions
 RIDGE = 10.0  # of these readings, whose inputs have deviation 1
+DECIDING = (
+    "envs",
+    "render_profile",
+    "learning_rate",
+    *METRIC,
+)  # options that rows name where they are others
 IMAGE = "image"  # name of `image_distance`, beside those of distances of tokens
 
 
@@ -158,6 +164,9 @@ def rows_of(
         "random_episodes": config.random_episodes,
         "held_out": held_out,
         "stride": config.stride,
+        "tokenizer_steps": config.tokenizer_steps,
+        "metric_steps": config.metric.first_steps,
+        **config.changed(DECIDING),
         "model_hash": weights_hash(model)[:16],
     }
     facts = {

@@ -16,7 +16,7 @@ from latentctx_agents.pvdr.agent import save_agent
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
 from latentctx_agents.pvdr.online import Online
-from latentctx_agents.pvdr.online_config import OnlineConfig
+from latentctx_agents.pvdr.online_config import LEARNS, METRIC, PLANS, OnlineConfig
 from latentctx_agents.pvdr.pictures import draw_episode
 from latentctx_agents.pvdr.straight import Straight
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, world_of
@@ -169,6 +169,7 @@ def rows_of(
         **({"reads": online.reads, "near": online.near, "future": int(trained["model"]["future"])} if plans else {}),
         **({} if method == GOAL_PPO else {"metric_steps": online.metric.first_steps}),
         **({} if method == SCRATCH or trained["clips"] is None else {"clips": int(trained["clips"])}),
+        **_unusual(config, method),
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
         "model_hash": "" if method == SCRATCH else model_hash[:16],
     }  # fmt: skip
@@ -183,3 +184,10 @@ def rows_of(
     pairs = list(itertools.pairwise(curve))
     area = sum((b["decisions"] - a["decisions"]) * (a["success"] + b["success"]) / 2 for a, b in pairs)
     yield Measurement(**facts, setting=common, metric="success_area", value=area / curve[-1]["decisions"])
+
+
+def _unusual(config: PvdrStudyConfig, method: str) -> dict[str, Any]:
+    """Options of all cells that differ from the defaults, of those that decide what this method does."""
+    places = () if method == GOAL_PPO else METRIC
+    plans = () if method in _PLANLESS else tuple(name for name in PLANS if name not in METHODS[method])
+    return config.online.changed((*LEARNS, *places, *plans))
