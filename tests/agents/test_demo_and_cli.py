@@ -172,7 +172,7 @@ def test_what_is_said_to_go_on_exists():
         (["aime-online", "quick", "--imitation.seed", "9"], "say seed=9"),
         (["study", "goal-rl", "--decisions", "60", "--learning-starts", "100"], "nothing would be learned"),
         (["study", "pvdr", "--tasks", "nope"], "got nope"),
-        (["study", "pvdr", "--seeds", "-1"], "seeds start at 0"),
+        (["study", "pvdr", "--seeds", "-1"], "seed lies in 0 to"),
         (["study", "pvdr", "--online.seed", "3"], "say --tasks and --seeds"),
         (["study", "pvdr", "--online.first-steps", "-2", "2"], "first_steps start at 0"),
         (["pvdr", "act", "--agent", "x", "--by", "straight", "--plans", "7"], "--plans is of --by plans"),

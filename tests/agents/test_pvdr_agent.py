@@ -88,6 +88,8 @@ def test_agents_refuse_what_they_cannot_see_or_do(trained):
         GoalPolicy(agent).planned()
     with pytest.raises(ValueError, match="start at 1"):
         act(agent, episodes=0)
+    with pytest.raises(ValueError, match="seeds at 0; got 1 and -1"):
+        act(agent, episodes=1, seed=-1)
     with pytest.raises(ValueError, match="start at 1"):
         act(agent, plans=0)
     with pytest.raises(ValueError, match="goal is one of"):

@@ -544,6 +544,27 @@ def test_rows_name_what_ran_and_nothing_that_did_not():
     assert trained.pop("scratch") == OnlineConfig.tokenizer_steps and set(trained.values()) == {0}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"rollout": 1}, "rollout starts at 2"),
+        ({"batch_size": (0, 8)}, "batch_size start at 1"),
+        ({"supervision": (1.0, -1.0)}, "supervision start at 0"),
+        ({"spread": (0.1, float("nan"))}, "spread must be above 0"),
+        ({"learning_rate": (-1.0, 1e-3, 1e-3)}, "learning_rate must be above 0"),
+        ({"astray": 2.0}, "astray lies in"),
+        ({"seed": -1}, "seed lies in 0 to 430659"),
+        ({"seed": 500_000}, "seed lies in 0 to 430659"),
+    ],
+)
+def test_online_settings_are_refused_before_anything_is_played(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(SHORT, **wrong)
+    if "seed" in wrong:
+        with pytest.raises(ValueError, match=words):
+            PvdrGrid(seeds=(0, wrong["seed"]))
+
+
 def test_a_stride_that_is_not_the_models_is_refused():
     assert SHORT.with_stride(3).stride == 3
     with pytest.raises(ValueError, match="pretrained with stride 1; got stride=7"):

@@ -165,6 +165,8 @@ def act(words: list[str]) -> None:
 
     arguments = tyro.cli(Act, args=words, prog="latentctx pvdr act")
     check_results(arguments.results)
+    if arguments.seed < 0:
+        raise ValueError(f"seeds start at 0; got {arguments.seed}.")
     if arguments.by != "plans" and arguments.plans is not None:
         raise ValueError("--plans is of --by plans.")
     if arguments.by != "imagined" and arguments.films is not None:

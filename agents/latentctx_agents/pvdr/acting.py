@@ -56,8 +56,8 @@ def act(
     Raises:
         ValueError: an argument is out of range, the task's actions are others than the agent's, or its world has no films.
     """
-    if episodes < 1:
-        raise ValueError(f"episodes start at 1; got {episodes}.")
+    if episodes < 1 or seed < 0:
+        raise ValueError(f"episodes start at 1, seeds at 0; got {episodes} and {seed}.")
     if goal not in get_args(Shown) or by not in get_args(By):
         raise ValueError(
             f"goal is one of {get_args(Shown)}, by one of {get_args(By)}; got {goal!r} and {by!r}."

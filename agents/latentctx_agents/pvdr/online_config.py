@@ -16,6 +16,7 @@ from latentctx_envs.rendering import RenderProfile
 SEEDS_APART = (
     9973  # between the environments of neighbouring seeds; no multiple comes near those of evaluations
 )
+LARGEST_SEED = (2**32 - 1) // SEEDS_APART  # the environments' are 32 bits
 STRIDE = 1  # of who does not say
 LEARNS = (
     "envs",
@@ -90,7 +91,6 @@ class OnlineConfig:
         counts = (
             "stride",
             "envs",
-            "rollout",
             "random_episodes",
             "plans",
             "pairs",
@@ -100,11 +100,20 @@ class OnlineConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} starts at 1; got {getattr(self, name)}.")
-        for name in ("decisions", "tokenizer_steps", "first_steps", "steps"):
-            if np.min(getattr(self, name)) < 0:
+        if self.rollout < 2:  # PPO brings advantages to deviation 1
+            raise ValueError(f"rollout starts at 2; got {self.rollout}.")
+        if min(self.batch_size) < 1:
+            raise ValueError(f"batch_size start at 1; got {self.batch_size}.")
+        for name in ("decisions", "tokenizer_steps", "first_steps", "steps", "supervision"):
+            if not np.min(getattr(self, name)) >= 0:
                 raise ValueError(f"{name} start at 0; got {getattr(self, name)}.")
-        if min(self.spread) <= 0.0:
-            raise ValueError(f"spread must be above 0; got {self.spread}.")
+        for name in ("spread", "learning_rate"):
+            if not np.min(getattr(self, name)) > 0.0:
+                raise ValueError(f"{name} must be above 0; got {getattr(self, name)}.")
+        if not 0.0 <= self.astray <= 1.0:
+            raise ValueError(f"astray lies in [0, 1]; got {self.astray}.")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"seed lies in 0 to {LARGEST_SEED}; got {self.seed}.")
 
     def with_stride(self, stride: int) -> Self:
         """The same for a model that was pretrained with this stride.

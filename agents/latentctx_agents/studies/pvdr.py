@@ -80,8 +80,8 @@ class PvdrGrid:
         known = (*META_WORLD, *OGBENCH_TASKS)
         if strange := sorted(set(self.tasks) - set(known)):
             raise ValueError(f"tasks are {', '.join(known)}; got {', '.join(strange)}.")
-        if min(self.seeds) < 0:
-            raise ValueError(f"seeds start at 0; got {min(self.seeds)}.")
+        for seed in (min(self.seeds), max(self.seeds)):
+            OnlineConfig(seed=seed)  # refuses it
 
 
 def run_study(config: PvdrStudyConfig, grid: PvdrGrid, model: Path, folder: Path) -> Path:
