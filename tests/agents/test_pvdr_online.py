@@ -16,6 +16,7 @@ from latentctx_agents.pvdr.action_metric import ActionMetric, MetricConfig, Metr
 from latentctx_agents.pvdr.agent import load_agent
 from latentctx_agents.pvdr.alignment import AlignmentPolicy
 from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance, colours_of, distance_of
+from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import load_video_model
 from latentctx_agents.pvdr.goal_ppo import GoalPpo, TokenGoalVecEnv
 from latentctx_agents.pvdr.model import DynamicsModel
@@ -542,6 +543,22 @@ def test_rows_name_what_ran_and_nothing_that_did_not():
     assert told["scratch"]["rewards.nearer"] == "image" and "rewards.nearer" not in told["straight"]
     trained = {name: setting["tokenizer_steps"] for name, setting in found.items()}
     assert trained.pop("scratch") == OnlineConfig.tokenizer_steps and set(trained.values()) == {0}
+
+
+def test_beta_rises_over_the_online_stages_own_steps(video_model, acted, monkeypatch):
+    warm = EvidenceConfig(beta=0.01, warm_up=(1, 3))
+    online = Online(load_video_model(video_model)[0], dataclasses.replace(SHORT, evidence=warm))
+    betas = []
+
+    def told(*arguments):
+        betas.append(arguments[3])
+        return evidence_loss(*arguments)
+
+    monkeypatch.setattr("latentctx_agents.pvdr.online.evidence_loss", told)
+    for steps in (2, 3):
+        online._learn(acted, steps, 0, weight=1.0)
+    online._venv.close()
+    assert betas == pytest.approx([0.0, 0.0, 0.005, 0.01, 0.01])
 
 
 @pytest.mark.parametrize(

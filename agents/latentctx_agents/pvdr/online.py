@@ -43,6 +43,7 @@ class Online:
         torch.manual_seed(config.seed)
         self.model, self.config = model, config
         self._rng = np.random.default_rng(config.seed)
+        self._steps = 0  # of the dynamics, here
         _freeze(model, config.freeze)
         self._dynamics = Stepper(
             [model.dynamics], learning_rate=config.learning_rate[1], weight_decay=0.01, clip=1.0
@@ -108,8 +109,10 @@ class Online:
         for _ in range(dynamics):
             window, _ = replay.sample(self._rng, config.batch_size[0])
             noise = torch.randn(len(window), self.model.config.latent)
-            loss, metrics = evidence_loss(model, window, noise, config.evidence.beta, config.evidence)
+            beta = config.evidence.beta_at(self._steps)
+            loss, metrics = evidence_loss(model, window, noise, beta, config.evidence)
             self._dynamics.step(loss)
+            self._steps += 1
             for name, value in metrics.items():
                 sums.setdefault(name, []).append(value)
         model.eval()
