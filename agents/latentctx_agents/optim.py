@@ -330,7 +330,8 @@ def restore_steppers(steppers: Mapping[str, Stepper], directory: Path, *, rng: n
 def run_resumable(training: Training, loss: LossFunction, directory: Path) -> Iterator[tuple[int, Metrics]]:
     """Train to the last step, from the directory's checkpoint if there is one.
 
-    Metrics go to the run folder; a checkpoint is written every few seconds and at an interruption.
+    Metrics go to the run folder; a checkpoint is written every few seconds, at an interruption and after the last step: what
+    is trained next stands on these very weights, which other hardware or threads would not find again.
 
     Raises:
         ValueError: the checkpoint is damaged or belongs to another training, or another process trains in the folder.
@@ -349,7 +350,10 @@ def run_resumable(training: Training, loss: LossFunction, directory: Path) -> It
         try:
             for step, metrics in training.run(loss, after=save_in_time):
                 log.write(step, metrics)
-                save_in_time()
+                if step < training.config.steps:
+                    save_in_time()
+                else:
+                    training.save(directory)
                 yield step, metrics
         finally:
             log.close()

@@ -19,6 +19,7 @@ from latentctx_agents.pvdr.judge import parted
 from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.pretrain import pretrain
+from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.results import read_results
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos import open_clips
@@ -187,6 +188,18 @@ def test_a_killed_pretraining_ends_as_an_uninterrupted_one(video_training, video
     pretrain(video_training, tmp_path)
     whole, resumed = (load_video_model(p)[0].state_dict() for p in (video_model, tmp_path / "model"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_resumed_dynamics_keeps_the_tokenizer_that_it_learned_with(video_training, tmp_path, monkeypatch):
+    def kill(step, _):
+        if step == FEW.steps + 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(video_training, tmp_path, on_step=kill)
+    monkeypatch.setattr(Tokenizer, "loss", lambda *_: pytest.fail("the tokenizer is trained again"))
+    pretrain(video_training, tmp_path)
+    assert not list(tmp_path.rglob("checkpoint*"))
 
 
 def test_clips_that_are_too_short_are_refused(video_training, tmp_path):
