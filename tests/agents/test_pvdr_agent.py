@@ -72,6 +72,23 @@ def test_environments_side_by_side_are_planned_for_together(trained):
     assert policy(first, {}).shape == (4,)
 
 
+def test_an_episode_begins_where_the_goal_is_another(trained):
+    agent, _ = load_agent(trained[1])
+    frames, goals = np.random.default_rng(0).integers(0, 256, (2, 3, 2, 64, 64, 3), dtype=np.uint8)
+    goals[1] = goals[0]
+    goals[2, 0] = goals[0, 0]  # the second environment began another episode by itself
+    policy = GoalPolicy(agent, straight=True)
+    for seen, goal in zip(frames, goals, strict=True):
+        policy({"observation": seen, "desired_goal": goal}, {})
+    found = policy._seen()
+    wanted = [found.tokens(part[[1, 2], [0, 0]]) for part in (frames, goals)]
+    assert torch.equal(found.context[0], wanted[0]) and torch.equal(found.goal[0], wanted[1][0])
+    begun, goal = found.tokens(frames[2, [1]]), found.tokens(goals[2, [1]])
+    assert torch.equal(found.context[1], begun.expand(2, -1)) and torch.equal(found.goal[1], goal[0])
+    one = {"observation": frames[0, 0], "desired_goal": goals[0, 0]}
+    assert policy(one, {}).shape == (4,)  # of one environment, after two
+
+
 def test_agents_refuse_what_they_cannot_see_or_do(trained):
     _, folder = trained
     agent, _ = load_agent(folder)

@@ -90,6 +90,9 @@ class GoalAgent(nn.Module):
 class GoalPolicy:
     """Acts towards pictures of goals, or along a film of a demonstration, as `latentctx_envs.rollout` asks policies.
 
+    An episode begins after `reset`, and in each environment whose goal's picture is another one than before: environments
+    of a vector begin episodes by themselves.
+
     Args:
         agent: what acts.
         seed: of the latents that are drawn, over all episodes.
@@ -116,6 +119,7 @@ class GoalPolicy:
         self._straight, self._film = straight, film
         self._foresight: Foresight | None = None
         self._followed: Followed | None = None
+        self._goals = np.zeros((0, 64, 64, 3), np.uint8)  # of the running episodes
 
     def reset(self) -> None:
         """An episode begins with the next observation."""
@@ -132,12 +136,17 @@ class GoalPolicy:
             ValueError: other observations, or several environments and one film.
         """
         frames, goals = _pictures(observation)
-        many = frames.reshape(-1, *frames.shape[-3:])
-        if self._foresight is None:
-            seen = self._begin(many, goals.reshape(many.shape))
+        many, goals = (part.reshape(-1, 64, 64, 3) for part in (frames, goals))
+        same = self._goals.shape == goals.shape
+        fresh = np.flatnonzero((self._goals != goals).any(axis=(1, 2, 3))) if same else np.arange(len(many))
+        if self._foresight is None or len(fresh) == len(many):
+            seen = self._begin(many, goals)
         else:
             seen = self._foresight
             seen.follow(seen.tokens(many))
+            if len(fresh):
+                seen.begin(fresh, many[fresh], goals[fresh])
+        self._goals = goals.copy()
         if self._followed is not None:
             seen.goal = self._followed.aim(seen.context[:, -1])
         if self._straight:
