@@ -18,7 +18,7 @@ from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
 from latentctx_agents.pvdr.judge import parted
 from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.online import Online
-from latentctx_agents.pvdr.pretrain import pretrain
+from latentctx_agents.pvdr.pretrain import _record, pretrain
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.results import read_results
 from latentctx_datasets.library import DatasetError
@@ -176,6 +176,13 @@ def test_pretraining_lowers_the_loss(video_model, video_training):
     losses = [float(row.split(",")[column]) for row in rows[1:]]
     assert losses[-1] < losses[0]
     assert not again.training
+
+
+def test_the_record_says_how_long_decisions_were(video_training, video_clips, monkeypatch):
+    found = open_clips(video_clips)
+    assert _record(video_training, found, 1.0)["action_repeat"] is None  # of the tray
+    monkeypatch.setattr(type(found), "action_repeat", 2)
+    assert _record(dataclasses.replace(video_training, stride=3), found, 1.0)["action_repeat"] == 6
 
 
 def test_a_killed_pretraining_ends_as_an_uninterrupted_one(video_training, video_model, tmp_path):

@@ -1,5 +1,6 @@
 """Clips of Meta-World's arm at random actions."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos import building, open_clips
+from latentctx_datasets.videos.joining import join
 from latentctx_datasets.videos.play import _plan, build_play
+from latentctx_envs.meta_world.goal_env import ACTION_REPEAT
 
 SMALL = {"clips": 5, "frames": 26, "tasks": ("reach-v3", "push-v3"), "render_profile": "turbo", "workers": 1}
 
@@ -30,6 +33,16 @@ def test_the_hand_follows_the_actions_through_clips_of_one_episode(played: Path)
     gap = np.linalg.norm(clips.hand[1, 0, :3] - clips.hand[0, -1, :3])
     assert 0.0 < gap < 0.05  # [m]: the second clip goes on a step after the first
     assert not np.array_equal(clips[0][0], clips[3][0])
+
+
+def test_clips_of_the_arm_say_how_many_control_steps_lie_between_frames(played: Path, tmp_path: Path) -> None:
+    other = build_play(tmp_path / "other", **{**SMALL, "clips": 1}, seed=1)
+    assert open_clips(played).action_repeat == ACTION_REPEAT
+    both = join("both", [played, other.folder], tmp_path / "both")
+    assert both.action_repeat == ACTION_REPEAT
+    index = both.folder / "index.json"  # of a set that was joined before it was said
+    index.write_text(json.dumps({k: v for k, v in both.facts.items() if k != "action_repeat"}))
+    assert open_clips(both.folder).action_repeat is None
 
 
 def test_shards_hold_whole_episodes_and_the_seed_decides_all(played: Path, tmp_path: Path) -> None:

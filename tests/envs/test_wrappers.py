@@ -204,6 +204,12 @@ def test_encoders_that_ship_warn_of_worlds_that_look_or_move_otherwise(name: str
         EncodeObservation(gym.make(published["world"], **arguments), name).close()
 
 
+def test_a_video_models_encoder_warns_of_longer_decisions_than_its_videos() -> None:
+    shown = {"observation": "pixels", "render_profile": "turbo", "action_repeat": 4}
+    with pytest.warns(UserWarning, match="was trained with action_repeat=2"):
+        EncodeObservation(gym.make("LatentCtx-MetaWorldGoal-v0", **shown), "meta-world-pvdr").close()
+
+
 def test_unknown_encoders_are_refused_in_words(refuses) -> None:
     with refuses("no-such-encoder"):
         EncodeObservation(gym.make(ID, **PIXELS), "no-such-encoder")

@@ -175,4 +175,7 @@ def training_clips(clips: Clips, config: VideoTraining) -> np.ndarray:
 
 def _record(config: VideoTraining, clips: Clips, seconds: float) -> dict[str, object]:
     facts = {"objective": "visual_dynamics", "dataset": config.videos, "dataset_hash": content_hash(clips)}
-    return training_record(config, seconds, **facts, render_profile=clips.render_profile)
+    repeat = None if clips.action_repeat is None else config.stride * clips.action_repeat
+    return training_record(
+        config, seconds, **facts, render_profile=clips.render_profile, action_repeat=repeat
+    )

@@ -21,6 +21,8 @@ from latentctx_envs.replacing import sha256_of
 FORMAT_VERSION = 1
 INDEX, STAMP = "index.json", "verified.json"
 IMAGE_SIZE = 64  # [pixels]
+META_WORLD = ("meta-world", "play")  # sources that film its arm
+CONTROL_STEP = 0.0125  # [s] of it
 HELD_OUT = 0.05  # share of the sequences that are never trained on
 SPLIT_SEED = 0  # of which those are
 
@@ -77,6 +79,13 @@ class Clips(Sequence[np.ndarray]):
     def render_profile(self) -> str | None:
         """Of all frames; None if the set does not say, as real videos and joined sets of several profiles."""
         return self.facts.get("render_profile")
+
+    @property
+    def action_repeat(self) -> int | None:
+        """Control steps of Meta-World from one frame to the next; None of other videos, and of joined sets of several."""
+        if self.facts["source"] in META_WORLD:
+            return round(self.facts["interval_s"] / CONTROL_STEP)
+        return self.facts.get("action_repeat")
 
     @property
     def actions(self) -> np.ndarray:

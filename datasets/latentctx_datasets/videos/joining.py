@@ -13,7 +13,7 @@ from latentctx_datasets.videos.clips import FORMAT_VERSION, INDEX, Clips, clips_
 from latentctx_envs.replacing import replacing
 
 SOURCE = "joined"
-ALIKE = ("interval_s", "render_profile")
+ALIKE = ("interval_s", "render_profile", "action_repeat")
 BEGUN = "join.json"  # marks a folder in which a join was interrupted
 
 
@@ -89,7 +89,8 @@ def _plan(name: str, sets: Sequence[str | Path], parts: list[Clips]) -> dict[str
 
 def _shared(parts: list[Clips]) -> dict[str, Any]:
     """What all sets say alike of how their frames were made."""
-    found = {name: {part.facts.get(name) for part in parts} for name in ALIKE}
+    told = [{**part.facts, "action_repeat": part.action_repeat} for part in parts]
+    found = {name: {facts.get(name) for facts in told} for name in ALIKE}
     return {name: values.pop() for name, values in found.items() if len(values) == 1 and None not in values}
 
 
