@@ -119,10 +119,14 @@ def records_of(source: minari.MinariDataset, frames: Iterator[np.ndarray] | None
         DatasetError: an episode has no context.
     """
     extras = source.storage.get_episode_metadata(source.episode_indices)
-    episodes = tqdm(source.iterate_episodes(), desc=str(source.id), unit="ep", total=len(source), delay=1)
+    episodes = tqdm(
+        source.iterate_episodes(), desc=library.id_of(source), unit="ep", total=len(source), delay=1
+    )
     for episode, extra in zip(episodes, extras, strict=True):
         if "context_json" not in extra or episode.infos is None:
-            raise DatasetError(f"{source.id} names no contexts: it was not written by this project.")
+            raise DatasetError(
+                f"{library.id_of(source)} names no contexts: it was not written by this project."
+            )
         buffer = EpisodeBuffer(
             id=int(episode.id),
             seed=extra.get("seed"),

@@ -20,15 +20,15 @@ def content_of(dataset: minari.MinariDataset) -> str:
     """
     if "content_hash" in dataset.storage.metadata:
         return library.recorded_hash(dataset)
-    name = str(dataset.id)
-    file = library.main_file(library.root() / name)
+    name = library.id_of(dataset)
+    file = library.main_file(dataset.storage.data_path.parent)
     note = cache_root() / "hashes" / f"{digest_of({'file': str(file.resolve())})}.json"
-    now = stamp(file)  # before the hash: of what it reads
+    now = stamp(file)  # before the hash: of what it reads; [] where Minari keeps the data in another format
     try:
         known = json.loads(note.read_text())
     except (OSError, ValueError):
         known = {}
-    if known.get("stamp") == now:
+    if now and known.get("stamp") == now:
         return str(known["content"])
     with library.told_damage(name):
         content = library.content_hash(dataset)

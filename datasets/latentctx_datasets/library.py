@@ -90,6 +90,12 @@ def main_file(folder: Path) -> Path:
     return folder / "data" / "main_data.hdf5"
 
 
+def id_of(dataset: minari.MinariDataset) -> str:
+    """The id by which a dataset is found: where it lies, as one that was moved keeps its old id in its metadata."""
+    folder = dataset.storage.data_path.parent
+    return folder.relative_to(root()).as_posix() if folder.is_relative_to(root()) else str(dataset.id)
+
+
 def load(dataset_id: str) -> minari.MinariDataset:
     """Load a dataset from Minari's folder; one that ships with the package is copied there first.
 
@@ -250,7 +256,7 @@ def recorded_hash(dataset: minari.MinariDataset) -> str:
     """
     value = dataset.storage.metadata.get("content_hash")
     if not isinstance(value, str):
-        raise DatasetError(f"{dataset.id} carries no content hash: it was not built by latentctx.")
+        raise DatasetError(f"{id_of(dataset)} carries no content hash: it was not built by latentctx.")
     return value
 
 
@@ -260,8 +266,11 @@ def verify(dataset_id: str) -> str:
     Raises:
         DatasetError: the content was changed after the dataset was built.
     """
-    dataset = load(dataset_id)
-    expected = recorded_hash(dataset)
+    return _verified(load(dataset_id))
+
+
+def _verified(dataset: minari.MinariDataset) -> str:
+    dataset_id, expected = id_of(dataset), recorded_hash(dataset)
     with told_damage(dataset_id):
         actual = content_hash(dataset)
     if actual != expected:
@@ -279,7 +288,7 @@ def verify_recorded(dataset: minari.MinariDataset) -> None:
         DatasetError: the content was changed after the dataset was built.
     """
     if "content_hash" in dataset.storage.metadata:
-        verify(str(dataset.id))
+        _verified(dataset)
 
 
 @contextlib.contextmanager
@@ -320,13 +329,13 @@ def spec_of(dataset: minari.MinariDataset, *, eval_env: bool = False) -> EnvSpec
     metadata = dataset.storage.metadata
     text = metadata.get("eval_env_spec" if eval_env else "env_spec") or metadata.get("env_spec")
     if not isinstance(text, str):
-        raise DatasetError(f"{dataset.id} names no environment.")
+        raise DatasetError(f"{id_of(dataset)} names no environment.")
     spec = EnvSpec.from_json(text)
     allowed = {gym.spec(name).entry_point for name in ids()} | set(WRAPPERS)
     for point in (spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)):
         if point not in allowed:
             raise DatasetError(
-                f"{dataset.id} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made."
+                f"{id_of(dataset)} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made."
             )
     return spec
 

@@ -82,7 +82,7 @@ def view_env(dataset: minari.MinariDataset, view: View) -> gym.Env[Any, Any]:
         with world_of(dataset) as world:
             if not world.shows_context:
                 raise DatasetError(
-                    f"goal_visible=True: the world of {dataset.id} has nothing that shows its context."
+                    f"goal_visible=True: the world of {library.id_of(dataset)} has nothing that shows its context."
                 )
     return library.recover(dataset, observation="pixels", **view.arguments())
 
@@ -108,11 +108,11 @@ def replay(
         infos = dataset[index].infos
         if infos is None or "physics_state" not in infos:
             raise DatasetError(
-                f"{dataset.id} stores no physics states: pixels cannot be derived from it. Record with DemonstrationCollector."
+                f"{library.id_of(dataset)} stores no physics states: pixels cannot be derived from it. Record with DemonstrationCollector."
             )
         if "context_json" not in extra:
             raise DatasetError(
-                f"{dataset.id} names no contexts, which decide where things stand (Minari's combine drops them, `latentctx data "
+                f"{library.id_of(dataset)} names no contexts, which decide where things stand (Minari's combine drops them, `latentctx data "
                 "combine` does not): pixels cannot be derived from it."
             )
         context = json.loads(extra["context_json"])

@@ -23,6 +23,7 @@ from latentctx_datasets import (
     info,
     library,
     load,
+    open_states,
     open_store,
     recover,
     verify,
@@ -345,3 +346,15 @@ def test_info_counts_episodes_steps_contexts_and_success(tiny: str) -> None:
     assert 0.0 <= facts["success_rate"] <= 1.0
     assert facts["content_hash"] == verify(tiny)
     assert json.loads(json.dumps(facts)) == facts
+
+
+def test_a_dataset_that_was_moved_is_verified_where_it_lies(refuses: Refuses) -> None:
+    load(SHIPPED_ID)
+    moved = "mine/renamed-v0"
+    hdf5(moved).parents[2].mkdir()
+    (library.root() / SHIPPED_ID).rename(library.root() / moved)
+    assert len(open_states(moved)) == 20
+    with h5py.File(hdf5(moved), "r+") as file:
+        file["episode_0/actions"][0] = 0.123  # type: ignore[index]
+    with refuses("mine/renamed-v0 was changed after it was built"):
+        library.verify_recorded(load(moved))

@@ -123,6 +123,17 @@ def test_a_content_is_computed_once_for_a_file_and_anew_when_it_changes(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+def test_datasets_that_were_moved_are_told_apart() -> None:
+    for day, seed in (("monday", 0), ("tuesday", 10)):
+        write(lambda number, seed=seed: frames_of(seed + number))
+        (root() / ID).rename(
+            root() / f"somebody/{day}-v0"
+        )  # their metadata still name where they were written
+        store = open_pixels(f"somebody/{day}-v0", View(image_size=12))
+        assert (store.frames[:6] == frames_of(seed)).all()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_frames_of_another_size_and_actions_that_are_no_vectors_are_refused(refuses: Refuses) -> None:
     write()
     with refuses("stores frames of 12 px; 16 px are needed"):
