@@ -43,6 +43,9 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
     context_shapes_start: bool = False  # whether the context also decides the start state, which is seen
     shows_context: bool = False  # whether something in the scene can show the context
+    goal_in_state: bool = (
+        False  # whether `goal_visible` decides what "state" holds, beside what pictures show
+    )
 
     def __init__(
         self,

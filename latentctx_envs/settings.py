@@ -15,10 +15,10 @@ ContextMode = Literal["hidden", "observed"]
 KINDS: tuple[str, ...] = get_args(ObservationKind)
 CONTEXT_MODES: tuple[str, ...] = get_args(ContextMode)
 SIGHT = (
-    "observation", "context", "image_size", "camera", "render_profile", "context_visible", "goal_visible", "render_mode",
-    "render_context",
+    "observation", "context", "image_size", "camera", "render_profile", "context_visible", "render_mode", "render_context",
 )  # fmt: skip
-"""Keyword arguments of worlds that decide what is shown, not what happens."""
+"""Keyword arguments of worlds that decide what is shown, not what happens and not what states hold; `goal_visible` is another
+where the world's states show no goal either way."""
 
 
 @dataclass(frozen=True, kw_only=True)

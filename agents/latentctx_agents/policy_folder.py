@@ -64,7 +64,7 @@ class FinetunedPolicy:
         settings = {**card.env_kwargs, **kwargs}
         if card.view is None or self.encoder is None:
             return gym.make(card.env_id, observation="position", **settings)
-        env = gym.make(card.env_id, observation="pixels", **card.view.arguments(), **settings)
+        env = gym.make(card.env_id, **{**settings, "observation": "pixels", **card.view.arguments()})
         return EncodeObservation(env, self.encoder)
 
     def make_vec(
@@ -79,8 +79,8 @@ class FinetunedPolicy:
         card = self.card
         if card.view is None or self.encoder is None:
             return gym.make_vec(card.env_id, num_envs=num_envs, observation="position", **card.env_kwargs)
-        settings = {"observation": "pixels", "num_workers": num_workers, **card.view.arguments()}
-        env = gym.make_vec(card.env_id, num_envs=num_envs, **settings, **card.env_kwargs)
+        shown = {**card.env_kwargs, "observation": "pixels", **card.view.arguments()}
+        env = gym.make_vec(card.env_id, num_envs=num_envs, num_workers=num_workers, **shown)
         return VectorEncodeObservation(env, self.encoder)
 
     def success(self, episodes: int, *, num_workers: int | None = None, **options: Any) -> np.ndarray:

@@ -200,7 +200,8 @@ def _of_states(made: EnvSpec | None, world: LatentContextEnv) -> EnvSpec:
         raise DatasetError(
             "the environment was not made by gymnasium.make: its dataset could not name its world."
         )
-    spec.kwargs = {key: value for key, value in spec.kwargs.items() if key not in SIGHT}
+    sight = SIGHT if world.goal_in_state else (*SIGHT, "goal_visible")
+    spec.kwargs = {key: value for key, value in spec.kwargs.items() if key not in sight}
     spec.additional_wrappers = ()
     with gym.make(spec) as plain:
         if plain.observation_space != world.vector_spaces["state"]:

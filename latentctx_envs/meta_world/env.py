@@ -63,6 +63,7 @@ class MetaWorldEnv(LatentContextEnv):
 
     context_shapes_start = True
     shows_context = True
+    goal_in_state = True
 
     def __init__(
         self,

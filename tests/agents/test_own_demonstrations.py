@@ -14,7 +14,7 @@ from minari.data_collector import EpisodeBuffer
 from latentctx_agents import cells, pretrain
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.cli import main
-from latentctx_agents.finetune import choose_episodes, goals_of
+from latentctx_agents.finetune import choose_episodes, goals_of, load_demonstrations
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.policy_folder import FinetunedPolicy
 from latentctx_agents.world_models.folder import load_world_model
@@ -104,6 +104,19 @@ def test_episodes_of_one_context_are_one_goal_wherever_they_lie(recorded, refuse
     assert task.env_kwargs == {"noise_scale": 0.05, "max_episode_steps": 90}
     with refuses("has goals 0 to 1; got 2"):
         cells.task_of(recorded, 2)
+
+
+def test_a_policy_meets_the_goal_as_hidden_as_its_demonstrations_did():
+    settings = {"task": "reach-v3", "goal_visible": False, "max_episode_steps": 3}
+    with DemonstrationCollector(gym.make("LatentCtx-MetaWorld-v0", **settings), OWN) as env:
+        env.reset(seed=0)
+        for _ in range(3):
+            env.step(env.action_space.sample())
+        env.create_dataset()
+    task, seen = cells.task_of(OWN, 0), load_demonstrations(OWN, [0]).positions
+    world = gym.make(task.env_id, observation="position", **task.env_kwargs)
+    start, _ = world.reset(seed=0, options={"context": task.context})
+    assert (start == seen[0]).all()
 
 
 def test_an_encoder_and_a_policy_are_trained_on_own_demonstrations(recorded, tiny_pretrain, tmp_path, capsys):

@@ -58,6 +58,8 @@ def seeds_of(dataset: minari.MinariDataset) -> list[int | None]:
         ("LatentCtx-PointMass-v0", {"noise_scale": 0.1}),
         ("LatentCtx-Walker-v0", {"action_repeat": 2}),
         ("LatentCtx-PickPlace-v0", {}),
+        ("LatentCtx-PickPlace-v0", {"goal_visible": True}),
+        ("LatentCtx-MetaWorld-v0", {"task": "reach-v3", "goal_visible": False}),
     ],
 )
 def test_what_was_seen_as_pixels_is_derived_from_what_was_kept(env_id: str, settings: dict[str, Any]) -> None:
