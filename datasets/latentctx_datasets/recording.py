@@ -37,7 +37,7 @@ class Recording:
 
     Raises:
         DatasetError: the id is none, there is such a dataset, somebody else records under it, or what was recorded before is
-            of another world or dataset, or nothing was.
+            of another world or dataset, or nothing was; or others share it with another world.
     """
 
     def __init__(self, dataset_id: str, world: EnvSpec | None = None, *, shared: bool = False) -> None:
@@ -47,13 +47,14 @@ class Recording:
         self._folder = library.root() / f".{dataset_id.replace('/', '-')}.recording"
         if world is None and not self.files():
             raise DatasetError(f"no episode was recorded for {dataset_id}.")
-        self._lock = _held(self._folder, shared=shared)
-        self._release = weakref.finalize(self, _let_go, self._lock)  # at the latest with this object
-        try:
-            self.world = self._same_world(world)
-        except DatasetError:
-            self.close()
-            raise
+        with library.locked(self._folder / "episodes"):  # several may begin at once
+            self._lock, alone = _held(self._folder, shared=shared)
+            self._release = weakref.finalize(self, _let_go, self._lock)  # at the latest with this object
+            try:
+                self.world = self._same_world(world, alone)
+            except DatasetError:
+                self.close()
+                raise
 
     @property
     def is_open(self) -> bool:
@@ -108,15 +109,16 @@ class Recording:
         """Let others record under this id."""
         self._release()
 
-    def _same_world(self, world: EnvSpec | None) -> EnvSpec:
-        """Write down what is recorded, or compare it with what was: ids that differ by a slash share a folder."""
+    def _same_world(self, world: EnvSpec | None, alone: bool) -> EnvSpec:
+        """Write down what is recorded, or compare it with what was or is: ids that differ by a slash share a folder."""
         file = self._folder / WORLD
         what = None if world is None else [self.dataset_id, world.to_json()]
-        if file.exists() and self.files():
+        if file.exists() and (self.files() or not alone):
             known = json.loads(file.read_text())
             if known[0] != self.dataset_id or what not in (None, known):
                 raise DatasetError(
-                    f"{self._folder} holds episodes of another world or dataset: move it away or choose another id."
+                    f"{self._folder} holds episodes of another world or dataset, or others record those: move it away or "
+                    "choose another id."
                 )
             return EnvSpec.from_json(known[1])
         assert world is not None
@@ -156,16 +158,23 @@ def finish_recording(
     return Recording(dataset_id).create_dataset(**facts, max_return=max_return)
 
 
-def _held(folder: Path, *, shared: bool) -> TextIO:
-    """The lock of a recording, which ends with this process."""
+def _held(folder: Path, *, shared: bool) -> tuple[TextIO, bool]:
+    """The lock of a recording, which ends with this process, and whether nobody else held it."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f"{folder.name}.lock").open("w")
+    lock, alone = folder.with_name(f"{folder.name}.lock").open("w"), True
     try:
-        _hold(lock, folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        try:
+            _hold(lock, folder, fcntl.LOCK_EX)
+        except DatasetError:
+            if not shared:
+                raise
+            alone = False
+        if shared:
+            _hold(lock, folder, fcntl.LOCK_SH)
     except DatasetError:
         lock.close()
         raise
-    return lock
+    return lock, alone
 
 
 def _hold(lock: TextIO, folder: Path, how: int) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from latentctx_datasets import (
 from latentctx_datasets.copies import combine
 from latentctx_datasets.demonstrators.point_mass import PointMassExpert
 from latentctx_datasets.recipes import RECIPES
+from latentctx_datasets.recording import Recording
 from latentctx_envs.rollout import rollout
 from latentctx_envs.wrappers import EncodeObservation, PinContext
 
@@ -218,6 +220,27 @@ def test_a_vector_of_environments_records_one_dataset(kind: Any) -> None:
     assert [len(episode.actions) for episode in dataset] == [4] * 4
     assert sorted(map(str, seeds_of(dataset))) == ["3", "4", "None", "None"]
     assert info(ID)["contexts"] == 4
+
+
+def test_a_shared_recording_takes_one_world_also_before_its_first_episode(refuses: Refuses) -> None:
+    first = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID, shared=True)
+    with refuses("of another world or dataset, or others record those"):
+        DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", noise_scale=0.5), ID, shared=True)
+    first.close()  # nothing was recorded: the id is free for another world
+    second = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", noise_scale=0.5), ID, shared=True)
+    play(second, 0)
+    second.close()
+    assert library.recover(finish_recording(ID)).spec.kwargs == {"noise_scale": 0.5}  # type: ignore[union-attr]
+
+
+def test_collectors_that_begin_at_once_wait_for_one_another() -> None:
+    world, folder = gym.spec("LatentCtx-PointMass-v0"), library.root() / f".{ID.replace('/', '-')}.recording"
+    with library.locked(folder / "episodes"):  # as another that begins holds it
+        other = threading.Thread(target=lambda: Recording(ID, world, shared=True).close())
+        other.start()
+        other.join(timeout=0.2)
+        assert other.is_alive()
+    other.join()
 
 
 def test_an_agent_that_learns_in_a_vector_is_recorded() -> None:
