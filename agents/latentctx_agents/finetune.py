@@ -3,13 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import minari
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from latentctx_agents.nets import mlp
 from latentctx_agents.optim import OnStep, OptimizerConfig, Training, unheard
-from latentctx_datasets import RECIPES, View, library, open_store, random_shift, replay
+from latentctx_datasets import (
+    RECIPES,
+    DatasetError,
+    View,
+    holds_frames,
+    library,
+    open_store,
+    random_shift,
+    replay,
+)
 from latentctx_datasets.replay import world_of
 from latentctx_envs.encoders import ConvNet, FrozenEncoder
 from latentctx_envs.encoders.stateful import refuse_memory
@@ -58,7 +68,8 @@ PAPER = FinetuneConfig(
 class Demonstrations:
     """Transitions of one context: what was seen and done."""
 
-    positions: np.ndarray  # float32 (n, p), the "position" observation (ground truth of arXiv 2305.16985)
+    # float32 (n, p), the "position" observation (ground truth of arXiv 2305.16985); no columns where frames are stored
+    positions: np.ndarray
     actions: np.ndarray  # float32 (n, a)
     pixels: np.ndarray | None  # uint8 (n, h, w, 3)
 
@@ -134,8 +145,15 @@ def load_demonstrations(
         episodes: indices of its episodes.
         view: how their frames are rendered; None for no frames.
         stored: take the frames from the dataset's pixel store, which is built for all its episodes if need be.
+
+    Raises:
+        DatasetError: the dataset is missing or damaged, or holds frames instead of states and no view is given.
     """
     dataset = library.load(dataset_id)
+    if holds_frames(dataset) and view is None:
+        raise DatasetError(
+            f"{dataset_id} holds frames and no states: name an encoder to clone a policy from it."
+        )
     chosen = [dataset[index] for index in episodes]
     pixels = None
     if view is not None and stored:
@@ -144,14 +162,18 @@ def load_demonstrations(
         pixels = np.concatenate([store.frames[part] for part in parts])
     elif view is not None:
         pixels = np.concatenate([frames[:-1] for frames in replay(dataset, view, episodes)])
-    states = np.concatenate([e.observations[:-1] for e in chosen])
-    with world_of(dataset) as world:
-        positions = world.position_of(states)
     return Demonstrations(
-        positions=positions,
+        positions=_positions(dataset, chosen),
         actions=np.concatenate([e.actions for e in chosen]),
         pixels=pixels,
     )
+
+
+def _positions(dataset: minari.MinariDataset, chosen: list[minari.EpisodeData]) -> np.ndarray:
+    if holds_frames(dataset):
+        return np.zeros((sum(len(episode) for episode in chosen), 0), np.float32)
+    with world_of(dataset) as world:
+        return world.position_of(np.concatenate([episode.observations[:-1] for episode in chosen]))
 
 
 def finetune_head(

@@ -19,7 +19,8 @@ from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.policy_folder import FinetunedPolicy
 from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
-from latentctx_datasets import DemonstrationCollector, library
+from latentctx_datasets import DemonstrationCollector, View, library
+from latentctx_datasets.copies import export_pixels
 from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import WorldModelConfig
@@ -117,6 +118,14 @@ def test_a_policy_meets_the_goal_as_hidden_as_its_demonstrations_did():
     world = gym.make(task.env_id, observation="position", **task.env_kwargs)
     start, _ = world.reset(seed=0, options={"context": task.context})
     assert (start == seen[0]).all()
+
+
+def test_positions_are_not_read_from_frames(recorded, refuses):
+    copy = export_pixels(recorded, pixels=8, profile="turbo")
+    with refuses("holds frames and no states: name an encoder"):
+        load_demonstrations(copy, [0])
+    seen = load_demonstrations(copy, [0], View(image_size=8, render_profile="turbo"))
+    assert seen.pixels.shape == (90, 8, 8, 3) and seen.positions.shape == (90, 0)
 
 
 def test_an_encoder_and_a_policy_are_trained_on_own_demonstrations(recorded, tiny_pretrain, tmp_path, capsys):

@@ -15,7 +15,7 @@ COMMANDS: Commands = {
     "envs": (f"{HERE}.world_commands:envs", "list the worlds, or describe one"),
     "data": (
         f"{HERE}.data_commands:data",
-        "build, list, show, view, verify, combine, export, convert and install datasets",
+        "build, list, describe, view, verify, combine, export, convert and install datasets",
     ),
     "encoders": (f"{HERE}.encoder_commands:encoders", "list, show and publish the encoders that ship"),
     "pretrain": (f"{HERE}.learn_commands:pretrain", "train an encoder on demonstrations of hidden contexts"),
