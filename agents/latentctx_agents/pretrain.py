@@ -117,7 +117,7 @@ def pretrain(
     Raises:
         ValueError: the folder belongs to another config, the dataset has too few contexts or too short episodes, or there
             is no such device.
-        DatasetError: the dataset is missing or damaged.
+        DatasetError: the dataset is missing or damaged, or its actions are no vectors of numbers in [-1, 1].
     """
     check_device(device)
     RunFolder(directory, config, data_origin(config.dataset))
@@ -127,6 +127,7 @@ def pretrain(
     began = time.monotonic()
     _refuse_data(config)
     store = open_pixels(config.dataset, config.view)
+    _refuse_actions(store)
     shortest = int(store.lengths[: config.contexts].min())
     if config.n_step > shortest:
         raise ValueError(f"{config.dataset} has an episode of {shortest} steps; n_step={config.n_step}.")
@@ -162,10 +163,27 @@ def _refuse_data(config: PretrainConfig) -> None:
         raise ValueError(
             f"{dataset_id} has {count} episodes; contexts={config.contexts}: say contexts={count} for all."
         )
-    if not isinstance(space, spaces.Box) or space.low.min() < -1.0 or space.high.max() > 1.0:
+    vectors = isinstance(space, spaces.Box) and len(space.shape) == 1
+    if not vectors or space.low.min() < -1.0 or space.high.max() > 1.0:
         raise DatasetError(
             f"{dataset_id}: actions must be vectors in [-1, 1]; got {space}. Record it with gymnasium.wrappers.RescaleAction "
             "around its environment."
+        )
+
+
+def _refuse_actions(store: PixelStore) -> None:
+    """Refuse actions beyond the space that their dataset names.
+
+    Raises:
+        DatasetError: there are some.
+    """
+    bad = ~(np.abs(store.actions) <= 1.0).all(axis=1)  # nan is not less than anything
+    if bad.any():
+        row = int(bad.argmax())
+        episode = int(np.searchsorted(store.starts, row, side="right")) - 1
+        raise DatasetError(
+            f"{store.dataset_id}: actions must be finite and in [-1, 1], as its action space says; got {store.actions[row]} in "
+            f"episode {episode}. Record them as they are executed: clipped."
         )
 
 

@@ -112,13 +112,17 @@ def open_states(dataset_id: str) -> StateStore:
     """The states of a dataset, read from its file first if they are not there.
 
     Raises:
-        DatasetError: the dataset is missing or damaged, holds frames instead of states, or the store was changed since
-            it was built.
+        DatasetError: the dataset is missing or damaged, holds frames or anything but vectors instead of states, or the
+            store was changed since it was built.
     """
     dataset = library.load(dataset_id)
     if holds_frames(dataset):
         raise DatasetError(
             f"{dataset_id} holds frames and no states: only observed='pixels' can learn from it."
+        )
+    if not isinstance(dataset.observation_space, spaces.Box) or len(dataset.observation_space.shape) != 1:
+        raise DatasetError(
+            f"{dataset_id}: states must be vectors, a Box; its observations are {dataset.observation_space}."
         )
     parts = {"content": content_of(dataset), "format": FORMAT_VERSION}
     path = cache_root() / "states" / mapped.digest_of(parts)

@@ -72,7 +72,7 @@ class Camera(gym.Env):
         return self.np_random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
-def filmed(actions: spaces.Box = Camera.action_space) -> str:
+def filmed(actions: spaces.Box = Camera.action_space, done: float = 0.0) -> str:
     """Three episodes of four steps of `Camera`, as Minari writes them."""
     env, episodes = Camera(), []
     for seed in range(3):
@@ -81,7 +81,7 @@ def filmed(actions: spaces.Box = Camera.action_space) -> str:
             EpisodeBuffer(
                 id=seed,
                 observations=np.stack(frames),
-                actions=np.zeros((4, *actions.shape), np.float32),
+                actions=np.full((4, *actions.shape), done, np.float32),
                 rewards=[0.0] * 4,
                 terminations=[False] * 4,
                 truncations=[False] * 3 + [True],
@@ -166,8 +166,18 @@ def test_frames_that_cannot_be_learned_from_are_refused_before_anything_is_train
         goals_of(FOREIGN)
     minari.delete_dataset(FOREIGN)
     filmed(spaces.Box(-2.0, 2.0, (1,), np.float32))
+    config = dataclasses.replace(config, contexts=3)
     with refuses("actions must be vectors in [-1, 1]", "RescaleAction"):
-        pretrain.pretrain(dataclasses.replace(config, contexts=3), tmp_path / "b")
+        pretrain.pretrain(config, tmp_path / "b")
+    minari.delete_dataset(FOREIGN)
+    filmed(spaces.Box(-1.0, 1.0, (2, 2), np.float32))
+    with refuses("actions must be vectors in [-1, 1]"):
+        pretrain.pretrain(config, tmp_path / "c")
+    for done in (np.nan, 1.5):  # what the space of the dataset does not have
+        minari.delete_dataset(FOREIGN)
+        filmed(done=done)
+        with refuses("actions must be finite and in [-1, 1]", "episode 0"):
+            pretrain.pretrain(config, tmp_path / str(done))
 
 
 def test_a_policy_of_demonstrations_that_were_recorded_anew_is_refused(tmp_path, refuses):

@@ -148,6 +148,10 @@ def test_frames_of_another_size_and_actions_that_are_no_vectors_are_refused(refu
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_states_of_another_maker_have_no_pixels(refuses: Refuses) -> None:
+    write(lambda seed: np.zeros((6, 3, 2), np.float32))
+    with refuses("states must be vectors, a Box"):
+        open_states(ID)
+    minari.delete_dataset(ID)
     write(lambda seed: np.zeros((6, 3), np.float32))
     assert open_states(ID).observations.shape == (18, 3)
     with refuses("stores neither frames", "nor physics states", "DemonstrationCollector"):
