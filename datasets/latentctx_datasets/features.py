@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentctx_datasets import mapped
+from latentctx_datasets.library import DatasetError
 from latentctx_datasets.shifts import draw_shifts, shift_into
 from latentctx_datasets.store import PixelStore
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from latentctx_envs.encoders import Encoder, FrozenEncoder
 
 FORMAT_VERSION = 1
+CHECKED = 8  # rows of a cache that are compared when it is opened
+TOLERANCE = 0.01  # of the largest feature: processors and batches differ by less
 CHUNK = 512  # frames, as many as a FrozenEncoder encodes at once: rows are those of `encode(store.frames)` to the bit
 KIND = mapped.Kind(
     name="feature cache",
@@ -70,7 +73,8 @@ def open_features(
 
     Raises:
         ValueError: a number is out of range, or the encoder takes frames of another size or remembers what it saw.
-        DatasetError: the cache was changed since it was built, or the disk has no room for it.
+        DatasetError: the cache was changed since it was built, or was built when the encoder's code was another, or the
+            disk has no room for it.
     """
     from latentctx_envs.encoders import FrozenEncoder, check_pixels  # torch, which the rest does without
     from latentctx_envs.encoders.stateful import refuse_memory
@@ -91,7 +95,30 @@ def open_features(
     }
     path = mapped.cache_root() / "features" / mapped.digest_of({"format": FORMAT_VERSION, **facts})
     mapped.ensure(path, KIND, lambda partial: {**facts, **_build(store, frozen, facts, partial)})
-    return FeatureStore(path)
+    found = FeatureStore(path)
+    if not type(frozen.module).__module__.startswith("latentctx_envs."):
+        _check_code(store, frozen, found)
+    return found
+
+
+def _check_code(store: PixelStore, encoder: "FrozenEncoder", found: FeatureStore) -> None:
+    """Compare some rows with what an encoder of one's own makes of their frames now: no key tells that its code was changed.
+
+    Raises:
+        DatasetError: they differ by more than processors do.
+    """
+    rows = np.unique(np.linspace(0, len(found.features) - 1, CHECKED, dtype=np.int64))
+    frames = np.asarray(store.frames[rows])
+    if found.features.ndim == 3:
+        shifted = np.empty_like(frames)
+        shift_into(shifted, frames, found.shifts[rows, 0])
+        frames = shifted
+    kept = found.features[rows] if found.features.ndim == 2 else found.features[rows, 0]
+    if np.abs(encoder.encode(frames) - kept).max() > TOLERANCE * max(np.abs(kept).max(), 1e-6):
+        raise DatasetError(
+            f"the features of {type(encoder.module).__name__} are not those in {found.path}, which were made by other code: "
+            f"remove that folder and {KIND.remedy}."
+        )
 
 
 def _rows(store: PixelStore, episodes: int | None) -> int:

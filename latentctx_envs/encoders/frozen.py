@@ -88,7 +88,7 @@ class FrozenEncoder:
         """Features, float32 (B, D), of uint8 frames (B, H, W, 3).
 
         Raises:
-            ValueError: another dtype or shape.
+            ValueError: another dtype or shape, or the encoder gives other features than it says.
         """
         check_pixels(pixels, self.module.input_shape)
         with threads_for(pixels[..., 0].size), torch.inference_mode():
@@ -100,7 +100,14 @@ class FrozenEncoder:
     def _forward(self, pixels: np.ndarray) -> np.ndarray:
         fits = pixels.flags.c_contiguous and pixels.flags.writeable  # a mapped array is not: torch would warn
         tensor = torch.from_numpy(pixels if fits else np.array(pixels, order="C", subok=False))
-        return self.module(tensor.to(self._device)).cpu().numpy()
+        features = self.module(tensor.to(self._device)).cpu().numpy()
+        wanted = (len(pixels), self.module.features_dim)
+        if features.shape != wanted or features.dtype != np.float32:
+            raise ValueError(
+                f"{type(self.module).__name__} must give float32 features of shape {wanted}, by its features_dim; got "
+                f"{features.dtype} of {features.shape}."
+            )
+        return features
 
 
 def _line(space: spaces.Space[Any]) -> str:

@@ -12,7 +12,7 @@ import torch
 
 from latentctx_datasets import DatasetError, PixelStore, View, features, mapped, open_features, open_store
 from latentctx_datasets.shifts import shift_into
-from latentctx_envs.encoders import ConvNet, Encoder, FrozenEncoder
+from latentctx_envs.encoders import ConvNet, ConvNetConfig, Encoder, FrozenEncoder
 
 Refuses = Callable[..., Any]
 
@@ -216,3 +216,24 @@ def test_frames_of_another_size_are_refused(
 
 def test_importing_the_datasets_does_not_import_torch(run_python: Callable[..., Any]) -> None:
     run_python("import sys, latentctx_datasets; assert 'torch' not in sys.modules")
+
+
+def test_features_of_an_encoder_whose_code_was_changed_are_noticed(
+    store: PixelStore, refuses: Refuses
+) -> None:
+    class Brightness(Encoder):
+        input_shape, features_dim, factor = (32, 32, 3), 1, 1.0
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.factor * pixels.float().mean(dim=(1, 2, 3))[:, None]
+
+    encoder = Brightness(ConvNetConfig())
+    assert (
+        open_features(store, encoder, crops=1, pad=1).path
+        == open_features(store, encoder, crops=1, pad=1).path
+    )
+    open_features(store, encoder)
+    Brightness.factor = 1.1  # as if its author went on working on it
+    for crops in (0, 1):
+        with refuses("the features of Brightness are not those in", "made by other code"):
+            open_features(store, encoder, crops=crops, pad=crops)

@@ -14,7 +14,15 @@ import torch
 from gymnasium import spaces
 from safetensors.torch import load_file, save_file
 
-from latentctx_envs.encoders import PAPER, ConvNet, ConvNetConfig, FrozenEncoder, load_encoder, zoo_names
+from latentctx_envs.encoders import (
+    PAPER,
+    ConvNet,
+    ConvNetConfig,
+    Encoder,
+    FrozenEncoder,
+    load_encoder,
+    zoo_names,
+)
 from latentctx_envs.encoders.convnet import SpatialSoftmax
 from latentctx_envs.encoders.stateful import Streams
 
@@ -341,3 +349,17 @@ def test_frames_that_cannot_be_written_or_are_strided_are_encoded_alike(tiny_enc
     strided = np.ascontiguousarray(PIXELS.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
     np.testing.assert_array_equal(frozen.encode(locked), expected)
     np.testing.assert_array_equal(frozen.encode(strided), expected)
+
+
+def test_features_of_another_form_than_an_encoder_says_are_refused(refuses: Callable[..., Any]) -> None:
+    class Mean(Encoder):
+        input_shape, features_dim = (4, 4, 3), 3
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return pixels.double().mean(dim=(1, 2))
+
+    with refuses("Mean must give float32 features of shape (2, 3)", "float64"):
+        FrozenEncoder(Mean(ConvNetConfig())).encode(np.zeros((2, 4, 4, 3), np.uint8))
+    Mean.features_dim = 5
+    with refuses("Mean must give float32 features of shape (2, 5)"):
+        FrozenEncoder(Mean(ConvNetConfig())).encode(np.zeros((2, 4, 4, 3), np.uint8))
