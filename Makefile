@@ -11,11 +11,12 @@ TORCH_INDEX ?=
 OUT ?= runs/demo
 DEMO ?=
 
-.PHONY: help setup gl browser demo test check format bench clean
+.PHONY: help setup gl browser demo test lint check format bench clean
 
 help:
 	@echo "make demo    the main job end to end (about 7 minutes on 2 cores), then runs/demo/report.html"
 	@echo "make test    the whole test suite"
+	@echo "make lint    format, lint and types: all of the checks that run no code"
 	@echo "make check   format, lint, types and the fast tests"
 	@echo "make setup   .venv with pinned versions, and software OpenGL"
 	@echo "make browser a headless browser (Debian's $(BROWSER)) for the tests that read reports in one"
@@ -60,10 +61,12 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2
 
-check: setup
+lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
+
+check: lint
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 format: setup
