@@ -1,5 +1,7 @@
 """Physics, observations, reward and success of the point mass (arXiv 2305.16985)."""
 
+import copy
+import functools
 import math
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +22,12 @@ TARGET_HEIGHT = 0.01  # [m]
 
 
 def load_model() -> mujoco.MjModel:
-    """Compile the arena; textures and materials are those of the installed dm_control suite."""
+    """The arena, a model of its own for each call; textures and materials are those of the installed dm_control suite."""
+    return copy.copy(_compiled())
+
+
+@functools.cache
+def _compiled() -> mujoco.MjModel:
     return compile_model((Path(__file__).parent / "arena.xml").read_text())
 
 
