@@ -1,6 +1,8 @@
 """Tiny pretraining sets, presets that take seconds, and what they make."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 import tiny_pvdr
@@ -18,6 +20,29 @@ TINY_NET = ConvNetConfig(
     image_size=(32, 32), channels=(4, 8), strides=(2, 2), keypoints=4, features=8, centred=True
 )
 FEW_STEPS = OptimizerConfig(steps=12, batch_size=16, learning_rate=1e-3, log_every=4)
+
+
+@pytest.fixture(scope="session")
+def two_goals(tmp_path_factory) -> Callable[[], AbstractContextManager[None]]:
+    """`with two_goals():` the point mass' set to finetune on has its first two goals, in folders that are shared."""
+    root = tmp_path_factory.mktemp("two_goals")
+
+    @contextmanager
+    def few() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("latentctx_datasets.recipes.point_mass.FINETUNE_GOALS", 2)
+            patch.setenv("MINARI_DATASETS_PATH", str(root / "minari"))
+            patch.setenv("LATENTCTX_CACHE", str(root / "cache"))
+            yield
+
+    return few
+
+
+@pytest.fixture
+def of_two_goals(two_goals) -> Iterator[None]:
+    """The test runs with `two_goals`."""
+    with two_goals():
+        yield
 
 
 @pytest.fixture(scope="session")

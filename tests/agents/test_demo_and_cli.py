@@ -18,9 +18,10 @@ SMALL = "latentctx/point-mass/expert-small-v0"
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_demo, tmp_path_factory):
+def finished(tiny_demo, two_goals, tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "run"
-    return demo.run_demo(tiny_demo, folder, workers=1), folder
+    with two_goals():
+        return demo.run_demo(tiny_demo, folder, workers=1), folder
 
 
 @pytest.mark.slow
@@ -45,6 +46,7 @@ def test_the_demo_writes_its_summary_report_figures_and_results(finished):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("of_two_goals")
 def test_a_resumed_demo_repeats_nothing_and_gives_the_same_numbers(finished, tiny_demo):
     summary, folder = finished
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("model.safetensors")}

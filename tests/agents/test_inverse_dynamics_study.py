@@ -95,6 +95,7 @@ def test_another_pretraining_set_is_named_in_the_rows_and_leaves_the_preset_its_
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("of_two_goals")
 def test_the_study_grows_cell_by_cell_and_does_nothing_twice(tiny, tmp_path):
     first = Grid(methods=("inverse_dynamics", "states", "expert"), contexts=(20,), demos=(1,), seeds=(0,))
     file = run_study(tiny, first, tmp_path, workers=1)
@@ -131,6 +132,7 @@ def test_the_study_grows_cell_by_cell_and_does_nothing_twice(tiny, tmp_path):
     assert section.fixed["n_step"] == 1 and section.fixed["goal_visible"] is False
 
 
+@pytest.mark.usefixtures("of_two_goals")
 def test_further_encoders_of_one_name_are_told_apart_by_their_weights(tiny, tmp_path, tiny_encoder_dir):
     folders = [tmp_path / name / "encoder" for name in ("a", "b")]
     for seed, folder in enumerate(folders):
@@ -165,8 +167,11 @@ def test_every_world_names_datasets_that_can_be_built(world):
 
 
 @pytest.mark.slow
-def test_finetuning_tasks_are_one_context_or_one_task():
+def test_finetuning_tasks_are_one_context_or_one_task(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    monkeypatch.setattr("latentctx_datasets.recipes.meta_world.FINETUNE_EPISODES", 2)
     for dataset in ("latentctx/pick-place/finetune-v0", "latentctx/door/finetune-v0"):
+        monkeypatch.setitem(RECIPES, dataset, dataclasses.replace(RECIPES[dataset], group=2))
         collect.build(dataset)
     pick = task_of("latentctx/pick-place/finetune-v0", 1)
     assert pick.env_id == "LatentCtx-PickPlace-v0"

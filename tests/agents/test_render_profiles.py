@@ -17,6 +17,7 @@ def test_arms_differ_in_profile_and_seed_alone(tiny_demo):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("of_two_goals")
 def test_study_writes_a_row_for_each_goal_profile_and_seed_and_repeats_nothing(tiny_demo, tmp_path):
     config = ProfilesConfig(demo=tiny_demo, profiles=("fast", "turbo"), seeds=1)
     summary = run_profiles(config, tmp_path, workers=1)
