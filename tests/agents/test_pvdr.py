@@ -12,7 +12,7 @@ from tiny_pvdr import FEW, SHORT, TINY, draw_tokens
 
 from latentctx_agents.cli.main import main
 from latentctx_agents.optim import in_precision
-from latentctx_agents.pvdr import tokens
+from latentctx_agents.pvdr import judge, tokens
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
 from latentctx_agents.pvdr.judge import parted
@@ -229,7 +229,8 @@ def test_tokens_of_another_tokenizer_are_refused(video_model, video_clips):
         tokens.TokenStore(path, VideoModel(TINY).tokenizer, seen)
 
 
-def test_the_command_judges_a_model_and_draws_samples(video_model, capsys, tmp_path):
+def test_the_command_judges_a_model_and_draws_samples(video_model, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(judge, "PROBE", dataclasses.replace(judge.PROBE, steps=20))
     results = tmp_path / "judged.csv"
     few = ["--windows", "4", "--samples", "3", "--probe-windows", "64"]
     main(["pvdr", "judge", "--model", str(video_model), *few, "--results", str(results)])
