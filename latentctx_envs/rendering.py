@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import os
 from typing import Any, Literal, get_args
 
@@ -98,7 +99,7 @@ class Renderer:
     """Renders one model at one size, camera and profile; the physics model is never touched.
 
     Args:
-        model: the compiled MuJoCo model.
+        model: the compiled MuJoCo model, copied when the first picture is drawn: most worlds never draw one.
         size: (height, width) in pixels.
         camera: camera name or index.
         profile: "reference" (pixel-identical to dm_control), "fast" (same to the eye) or "turbo".
@@ -128,21 +129,23 @@ class Renderer:
         self.height, self.width = size
         self._quality = QUALITIES[profile]
         self._camera_id = _camera_id(model, camera)
-        self._model = self._adapted_copy(model)
-        for name in visible_geoms:
-            self._model.geom_rgba[_geom_id(model, name), 3] = 1.0
-        for name in hidden_sites:
-            self._model.site(name).rgba[3] = 0.0
-        self._upside_down = window is not None and window.upside_down
-        if window is not None:
-            _look_through(self._model, self._camera_id, window)
+        self._given: mujoco.MjModel | None = model
+        self._visible = [_geom_id(model, name) for name in visible_geoms]
+        self._hidden = [model.site(name).id for name in hidden_sites]
+        self._window = window
         self._context: mujoco.MjrContext | None = None
         self._pid: int | None = None
 
-    @property
+    @functools.cached_property
     def model(self) -> mujoco.MjModel:
         """The copy of the model that is drawn; poses of the given model fit it."""
-        return self._model
+        assert self._given is not None
+        adapted, self._given = self._adapted_copy(self._given), None
+        adapted.geom_rgba[self._visible, 3] = 1.0
+        adapted.site_rgba[self._hidden, 3] = 0.0
+        if self._window is not None:
+            _look_through(adapted, self._camera_id, self._window)
+        return adapted
 
     def _adapted_copy(self, model: mujoco.MjModel) -> mujoco.MjModel:
         adapted = copy.copy(model)
@@ -170,12 +173,12 @@ class Renderer:
         self._quality = dataclasses.replace(self._quality, raster_threads=False)
 
     def _start(self) -> None:
-        drawn = self._model
+        drawn = self.model
         if self._quality.mesh_tolerance is not None:
             drawn = decimated_copy(drawn, self._quality.mesh_tolerance)
         self._context = mujoco.MjrContext(drawn, mujoco.mjtFontScale.mjFONTSCALE_50)
         self._pid = os.getpid()
-        self._scene = mujoco.MjvScene(self._model, maxgeom=max(1000, self._model.ngeom))
+        self._scene = mujoco.MjvScene(self.model, maxgeom=max(1000, self.model.ngeom))
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._quality.shadow
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = self._quality.reflection
         self._option, self._perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
@@ -201,7 +204,8 @@ class Renderer:
         if out is None:
             out = np.empty_like(self._buffer)
         # OpenGL's first row is the bottom one
-        out[...] = self._buffer if self._upside_down else self._buffer[::-1]
+        upside_down = self._window is not None and self._window.upside_down
+        out[...] = self._buffer if upside_down else self._buffer[::-1]
         return out
 
     def _draw(self, data: mujoco.MjData) -> None:
@@ -209,7 +213,7 @@ class Renderer:
         # Another renderer made since the last frame leaves its own buffers bound: one wrong frame follows.
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         mujoco.mjv_updateScene(
-            self._model, data, self._option, self._perturb, self._camera,
+            self.model, data, self._option, self._perturb, self._camera,
             mujoco.mjtCatBit.mjCAT_ALL, self._scene,
         )  # fmt: skip
         if not self._quality.plane_shadow:
