@@ -1,6 +1,7 @@
-"""Statistics of few runs: bootstrap intervals and the interquartile mean."""
+"""Statistics of few runs: intervals and the interquartile mean."""
 
 from collections.abc import Hashable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -39,6 +40,26 @@ def bootstrap_interval(values: np.ndarray, *, confidence: float = 0.95, seed: in
         columns = rng.integers(episodes, size=(RESAMPLES, episodes))
         means += table[rows[:, None], columns].mean(axis=1) / groups
     return _ends(means, confidence)
+
+
+def wilson_interval(successes: int, episodes: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share of independent episodes; no point, even where none or all succeeded.
+
+    Args:
+        successes: how many of them.
+        episodes: how many in all.
+        confidence: share of such intervals that hold the true one.
+
+    Raises:
+        ValueError: there are no episodes, more successes than those, or a confidence outside (0, 1).
+    """
+    if not 0 <= successes <= episodes or not episodes or not 0.0 < confidence < 1.0:
+        raise ValueError("successes must be 0 to episodes, which start at 1, and confidence in (0, 1).")
+    share, z = successes / episodes, NormalDist().inv_cdf(0.5 + confidence / 2)
+    middle = share + z * z / (2 * episodes)
+    half = z * ((share * (1 - share) + z * z / (4 * episodes)) / episodes) ** 0.5
+    scale = 1 + z * z / episodes
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
 def bootstrap_crossed_interval(

@@ -6,7 +6,7 @@ import pytest
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.probe import probe_error
 from latentctx_agents.results import COLUMNS, Measurement, read_results, write_results
-from latentctx_agents.stats import bootstrap_crossed_interval, bootstrap_interval, iqm
+from latentctx_agents.stats import bootstrap_crossed_interval, bootstrap_interval, iqm, wilson_interval
 
 
 def test_interquartile_mean_ignores_the_outer_quarters():
@@ -27,6 +27,16 @@ def test_interval_covers_the_true_mean_about_as_often_as_it_says():
         low, high = bootstrap_interval(rng.normal(size=30), seed=index)
         hits += low < 0.0 < high
     assert hits >= 16
+
+
+def test_the_interval_of_a_share_is_no_point_where_nothing_succeeded():
+    assert wilson_interval(0, 2) == pytest.approx((0.0, 0.6576), abs=1e-4)  # z^2 / (n + z^2)
+    assert wilson_interval(20, 20) == pytest.approx((0.8389, 1.0), abs=1e-4)
+    low, high = wilson_interval(81, 263)  # Newcombe 1998, table I: 0.2553 to 0.3662
+    assert (low, high) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    for wrong in ((0, 0), (3, 2), (-1, 2)):
+        with pytest.raises(ValueError, match="successes must be"):
+            wilson_interval(*wrong)
 
 
 def test_groups_widen_the_interval_when_they_differ():

@@ -181,12 +181,12 @@ def evaluate(words: list[str]) -> None:
     else:
         from latentctx_agents.evaluate import EVALUATION_SEED
         from latentctx_agents.policy_folder import FinetunedPolicy
-        from latentctx_agents.stats import bootstrap_interval
+        from latentctx_agents.stats import wilson_interval
 
         trained = FinetunedPolicy.load(arguments.policy)
         seed = EVALUATION_SEED if arguments.seed is None else arguments.seed
         success = trained.success(arguments.episodes, seed=seed, progress=True)
-        low, high = bootstrap_interval(success.astype(float))
+        low, high = wilson_interval(int(success.sum()), len(success))
         facts = {
             "success": round(float(success.mean()), 4),
             "ci95": [round(low, 4), round(high, 4)],

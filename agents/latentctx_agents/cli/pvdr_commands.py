@@ -146,6 +146,7 @@ def act(words: list[str]) -> None:
     from latentctx_agents.pvdr.pictures import draw_episode
     from latentctx_agents.pvdr.worlds import EVALUATION_SEED
     from latentctx_agents.results import add_results, check_results
+    from latentctx_agents.stats import wilson_interval
 
     @dataclass(frozen=True, kw_only=True)
     class Act:
@@ -193,7 +194,10 @@ def act(words: list[str]) -> None:
     elif arguments.imagine is not None:
         raise ValueError("--imagine is of --by imagined.")
     acted = play(agent, **wanted, imagination=imagination, episodes=arguments.episodes, seed=arguments.seed)
-    print(f"{acted.task}: success {acted.success:.2f} in {arguments.episodes} episodes")
+    low, high = wilson_interval(round(acted.success * arguments.episodes), arguments.episodes)
+    print(
+        f"{acted.task}: success {acted.success:.2f} [{low:.2f}, {high:.2f}] in {arguments.episodes} episodes"
+    )
     if arguments.results is not None:
         setting = {**wanted, **imagined, "episodes": arguments.episodes, "first_seed": arguments.seed}
         add_results(arguments.results, [measured_as(acted, agent, training, arguments.agent, setting)])
