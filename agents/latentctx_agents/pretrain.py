@@ -128,9 +128,6 @@ def pretrain(
     _refuse_data(config)
     store = open_pixels(config.dataset, config.view)
     _refuse_actions(store)
-    shortest = int(store.lengths[: config.contexts].min())
-    if config.n_step > shortest:
-        raise ValueError(f"{config.dataset} has an episode of {shortest} steps; n_step={config.n_step}.")
     encoder, training = set_up(config, store, device)
     if training is not None:
         for step, metrics in _train(config, training, encoder, store, directory, device):
@@ -154,7 +151,7 @@ def _refuse_data(config: PretrainConfig) -> None:
     """Refuse a dataset before its frames are rendered; objectives tell actions in [-1, 1], as all worlds of this project have them.
 
     Raises:
-        ValueError: it has too few episodes.
+        ValueError: it has too few episodes, or too short ones.
         DatasetError: its actions go beyond.
     """
     dataset_id, dataset = config.dataset, library.load(config.dataset)
@@ -163,6 +160,10 @@ def _refuse_data(config: PretrainConfig) -> None:
         raise ValueError(
             f"{dataset_id} has {count} episodes; contexts={config.contexts}: say contexts={count} for all."
         )
+    used = dataset.storage.get_episode_metadata(dataset.episode_indices[: config.contexts])
+    shortest = min(int(facts["total_steps"]) for facts in used)
+    if config.n_step > shortest:
+        raise ValueError(f"{dataset_id} has an episode of {shortest} steps; n_step={config.n_step}.")
     vectors = isinstance(space, spaces.Box) and len(space.shape) == 1
     if not vectors or space.low.min() < -1.0 or space.high.max() > 1.0:
         raise DatasetError(

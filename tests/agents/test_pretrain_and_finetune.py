@@ -97,7 +97,10 @@ def test_more_contexts_than_the_dataset_has_are_refused(tiny_pretrain, tmp_path,
         pretrain.pretrain(dataclasses.replace(tiny_pretrain, contexts=21), tmp_path)
 
 
-def test_a_device_that_is_not_there_and_steps_beyond_an_episode_are_refused(tiny_pretrain, tmp_path):
+def test_a_device_that_is_not_there_and_steps_beyond_an_episode_are_refused(
+    tiny_pretrain, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pretrain, "open_pixels", lambda *_: pytest.fail("frames were rendered first"))
     with pytest.raises(ValueError, match="device='warp' cannot be used here"):
         pretrain.pretrain(tiny_pretrain, tmp_path / "device", device="warp")
     with pytest.raises(ValueError, match="an episode of 100 steps; n_step=101"):
