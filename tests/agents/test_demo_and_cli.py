@@ -192,6 +192,13 @@ def test_errors_are_one_line_without_traceback(words, said, capsys):
     assert "Traceback" not in error
 
 
+def test_an_encoder_that_is_not_there_is_refused_before_demonstrations_are_built(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    with pytest.raises(SystemExit):
+        main(["finetune", "--encoder", "nowhere"])
+    assert not (tmp_path / "minari").exists()
+
+
 def test_data_commands_build_show_and_verify(capsys):
     main(["data", "build", SMALL])
     main(["data", "info", SMALL])

@@ -130,7 +130,6 @@ def finetune(words: list[str]) -> None:
     arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
     if arguments.scratch and arguments.encoder is None:
         raise ValueError("--scratch needs --encoder: it takes the shape and the mean image of one.")
-    collect.ensure(arguments.dataset)
     view, method = View(), cells.STATES
     if arguments.encoder is not None:
         record = load_encoder(arguments.encoder)
@@ -141,6 +140,7 @@ def finetune(words: list[str]) -> None:
     name = f"{method}-goal{arguments.goal}-demos{config.demos}-seed{config.seed}"
     out = arguments.out or Path("runs/finetune") / name
     refuse_foreign(out, own=FILES, what="a policy")
+    collect.ensure(arguments.dataset)
     cell = cells.Cell(
         method=method,
         encoder=arguments.encoder,
