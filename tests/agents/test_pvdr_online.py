@@ -85,7 +85,7 @@ def test_the_metric_learns_how_many_actions_apart_frames_are(video_model):
         for action, frame in zip(moves, film[1:], strict=True):
             replay.add(0, action, frame)
     metric = ActionMetric(model.tokenizer, 2)
-    learner = MetricLearner(metric, MetricConfig(horizon=20, noise=0.0), rng)
+    learner = MetricLearner(metric, MetricConfig(horizon=20, batch_size=64, noise=0.0), rng)
     untrained = learner.loss(replay).item()
     assert learner.learn(replay, 300)["metric"] < 0.2 * untrained
     frames = torch.eye(64, dtype=torch.int64)
@@ -129,7 +129,7 @@ def test_ways_that_came_tell_the_action_where_places_are_actions(video_model):
             for action, frame in zip(moves, film[1:], strict=True):
                 replay.add(0, action, frame)
     metric = ActionMetric(model.tokenizer, 2)
-    MetricLearner(metric, MetricConfig(horizon=20), rng).learn(replays[0], 300)
+    MetricLearner(metric, MetricConfig(horizon=20, batch_size=64), rng).learn(replays[0], 300)
     told = told_of_actions(model, metric, replays, rng)
     assert told["came"] > 0.2  # rounding to cells hides much of an action
     assert max(told["foretold"], told["latent"]) < 0.1  # the video model knows nothing
