@@ -67,9 +67,9 @@ class OptimizerConfig:
         """Refuse impossible numbers in words."""
         if self.steps < 1 or self.batch_size < 1 or self.log_every < 1:
             raise ValueError("steps, batch_size and log_every start at 1.")
-        if self.learning_rate <= 0.0 or self.weight_decay < 0.0 or self.warm_up < 0:
+        if not (self.learning_rate > 0.0 and self.weight_decay >= 0.0 and self.warm_up >= 0):
             raise ValueError("learning_rate must be above 0, weight_decay and warm_up at least 0.")
-        if self.clip is not None and self.clip <= 0.0:
+        if self.clip is not None and not self.clip > 0.0:
             raise ValueError(f"clip must be above 0, or None; got {self.clip}.")
 
 

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from PIL import Image
 from tiny_pvdr import SHORT, TINY, draw_tokens
 
-from latentctx_agents.optim import write_weights
+from latentctx_agents.optim import OptimizerConfig, write_weights
 from latentctx_agents.pvdr import tokens
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricConfig, MetricLearner
 from latentctx_agents.pvdr.agent import load_agent
@@ -543,6 +543,21 @@ def test_rows_name_what_ran_and_nothing_that_did_not():
     assert told["scratch"]["rewards.nearer"] == "image" and "rewards.nearer" not in told["straight"]
     trained = {name: setting["tokenizer_steps"] for name, setting in found.items()}
     assert trained.pop("scratch") == OnlineConfig.tokenizer_steps and set(trained.values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda nan: EvidenceConfig(beta=nan),
+        lambda nan: RewardConfig(goal=nan),
+        lambda nan: MetricConfig(noise=nan),
+        lambda nan: OptimizerConfig(steps=1, batch_size=1, learning_rate=nan),
+        lambda nan: OptimizerConfig(steps=1, batch_size=1, learning_rate=1e-3, clip=nan),
+    ],
+)
+def test_what_is_no_number_is_refused_before_it_becomes_weights(make):
+    with pytest.raises(ValueError, match=r"start at 0|at least 0|must be above 0"):
+        make(float("nan"))
 
 
 def test_beta_rises_over_the_online_stages_own_steps(video_model, acted, monkeypatch):

@@ -43,7 +43,7 @@ class MetricConfig:
         """Refuse what cannot be run in words."""
         if min(self.batch_size, self.horizon) < 1 or min(self.first_steps, self.steps) < 0:
             raise ValueError("batch_size and horizon start at 1, first_steps and steps at 0.")
-        if self.learning_rate <= 0.0 or self.weight_decay < 0.0 or self.noise < 0.0:
+        if not (self.learning_rate > 0.0 and self.weight_decay >= 0.0 and self.noise >= 0.0):
             raise ValueError("learning_rate must be above 0, weight_decay and noise at least 0.")
 
 

@@ -28,7 +28,8 @@ class EvidenceConfig:
         """Accept JSON's lists and refuse what is out of range."""
         object.__setattr__(self, "warm_up", tuple(self.warm_up))
         first, last = self.warm_up
-        if min(self.changed_weight, self.beta, self.retell) < 0.0 or not 0.0 <= self.balance <= 1.0:
+        weights = (self.changed_weight, self.beta, self.retell)
+        if not all(weight >= 0.0 for weight in weights) or not 0.0 <= self.balance <= 1.0:
             raise ValueError("changed_weight, beta and retell start at 0, balance lies in [0, 1].")
         if not 0 <= first <= last:
             raise ValueError(f"warm_up must be two steps in order; got {self.warm_up}.")

@@ -34,8 +34,8 @@ class RewardConfig:
     )
 
     def __post_init__(self) -> None:
-        """Refuse negative weights."""
-        if self.plan < 0.0 or self.goal < 0.0:
+        """Refuse negative weights, and NaN."""
+        if not (self.plan >= 0.0 and self.goal >= 0.0):
             raise ValueError(f"weights start at 0; got plan={self.plan} and goal={self.goal}.")
 
 
