@@ -110,6 +110,27 @@ def aime_table(body: str, file: str, observed: str) -> str:
     return table(["experience", "shown", *labels], lines, f"{facts}, {counts}; {origin(rows)}")
 
 
+def demos_table(body: str, file: str) -> str:
+    """Returns as shares of the noiseless expert's after more and more demonstrations, of each method.
+
+    Args:
+        body: "walker" or "cheetah".
+        file: name of the CSV, of one experience, task and setting.
+    """
+    rows = matching(read_results([RESULTS / body / file]), metric="expert_share")
+    methods = [name for name in LABELS if any(row["method"] == name for row in rows)]
+    lines = []
+    for count in sorted({row["setting"]["demos"] for row in rows}):
+        shares = [values_of(rows, method=name, demos=count) for name in methods]
+        cells = [f"{100 * np.mean(share):.0f}" if share else "" for share in shares]
+        lines.append([str(count), *cells])
+    labels = ["BC, true actions" if name == "behavior_cloning" else LABELS[name] for name in methods]
+    setting = matching(rows, method="aime")[0]["setting"]
+    facts = f"[% of the return of the expert, which has no noise] {setting['set']}, {setting['task']}, {setting['observed']}"
+    note = f"{facts}, {setting['episodes']} episodes, {seeds_of(rows)}; {origin(rows)}"
+    return table(["demonstrations", *labels], lines, note)
+
+
 def imitation_table(body: str, known: str, task: str, observed: str) -> str:
     """What AIME earns after more and more updates of phase 2 on one world model, and on a larger one.
 

@@ -281,6 +281,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
         lambda: aime_tables.aime_table("walker", "256-mix.csv", "position"),
         [AIME_PAGE],
     ),
+    "aime-walker-demos": (lambda: aime_tables.demos_table("walker", "256-mix-demos.csv"), [AIME_PAGE]),
     "aime-walker-longer": (
         lambda: aime_tables.imitation_table("walker", "run-replay", "run", "state"),
         [AIME_PAGE],
