@@ -83,7 +83,7 @@ def test_an_interrupted_join_goes_on(
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path, sets: list[Path], refuses: Callable[..., Any]) -> None:
-    build(tmp_path / "short", {**_plan(1, 0), "frames": 30, "clips": 1}, workers=1)
+    build(tmp_path / "short", {**_plan(1, 5), "frames": 30, "clips": 1}, workers=1)
     with refuses("two sets at least; got 1"):
         joining.join("x", sets[:1], tmp_path / "x")
     with refuses("named twice"):
@@ -99,3 +99,15 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, sets: list[Path], refuses:
     lengthened.write_text(lengthened.read_text().replace('"frames": 30', '"frames": 29'))
     with refuses("build them alike", error=DatasetError):
         joining.join("x", [sets[1], tmp_path / "short"], tmp_path / "x")
+
+
+def test_sets_with_clips_in_common_are_refused(
+    tmp_path: Path, sets: list[Path], refuses: Callable[..., Any]
+) -> None:
+    build(tmp_path / "fewer", _plan(2, 0), workers=1)  # the beginning of the first set
+    with refuses("a and fewer have clips in common", "another seed", error=DatasetError):
+        joining.join("x", [*sets, tmp_path / "fewer"], tmp_path / "x")
+    both = joining.join("both", sets, tmp_path / "both").folder
+    with refuses("b and both have clips in common", error=DatasetError):
+        joining.join("x", [sets[1], both], tmp_path / "x")
+    assert not (tmp_path / "x").exists()

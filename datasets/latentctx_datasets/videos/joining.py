@@ -29,7 +29,7 @@ def join(name: str, sets: Sequence[str | Path], folder: Path | str | None = None
         folder: where to; by default `name` in `clips_root()`.
 
     Raises:
-        DatasetError: a set is missing or damaged, they differ in length or size, or the folder holds something else.
+        DatasetError: a set is missing or damaged, they differ in length or size or have clips in common, or the folder holds something else.
         ValueError: there are fewer than two sets, or one twice.
     """
     if len(sets) < 2:
@@ -65,6 +65,7 @@ def _plan(name: str, sets: Sequence[str | Path], parts: list[Clips]) -> dict[str
                 f"clips of {parts[0].folder.name} have {parts[0].length} frames of {parts[0].image_size} px, those of "
                 f"{part.folder.name} {part.length} of {part.image_size}: build them alike."
             )
+    _refuse_shared(parts)
     arrays = [
         name for name in parts[0].facts["arrays"] if all(name in part.facts["arrays"] for part in parts)
     ]
@@ -85,6 +86,29 @@ def _plan(name: str, sets: Sequence[str | Path], parts: list[Clips]) -> dict[str
         "command": f"latentctx videos join {name} {' '.join(map(str, sets))}",
         **_shared(parts),
     }
+
+
+def _refuse_shared(parts: list[Clips]) -> None:
+    """Refuse sets that have clips in common: some would be trained on and held out.
+
+    Clips are decided by their seed, one after the other, so that a smaller set of a seed is the beginning of a larger one.
+
+    Raises:
+        DatasetError: two begin with the same clip, or have a file in common.
+    """
+    owners: dict[bytes | str, Clips] = {}
+    for part in parts:
+        files = {
+            json.dumps(shard["files"][f"frames-{old:03d}.npy"])
+            for old, shard in enumerate(part.facts["shards"])
+        }
+        for mark in (part[0].tobytes(), *files):
+            if mark in owners:
+                raise DatasetError(
+                    f"{owners[mark].folder.name} and {part.folder.name} have clips in common, which would be trained on and held "
+                    "out: build one with another seed."
+                )
+        owners |= dict.fromkeys((part[0].tobytes(), *files), part)
 
 
 def _shared(parts: list[Clips]) -> dict[str, Any]:
