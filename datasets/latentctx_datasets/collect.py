@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from tqdm import tqdm
 
-from latentctx_datasets import library
+from latentctx_datasets import identity, library
 from latentctx_datasets.demonstrators import Draws, make_demonstrator
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.recipes import RECIPES, Plan, Recipe
@@ -23,7 +23,7 @@ BATCH = 64  # episodes that are simulated side by side; an episode does not depe
 def build(dataset_id: str, *, force: bool = False) -> str:
     """Build a dataset from its recipe into Minari's folder and return its content hash.
 
-    A dataset that is already there is verified and left alone. A killed build leaves nothing half-written behind.
+    A dataset that is already there is verified, unless that was done since its file last changed, and left alone. A killed build leaves nothing half-written behind.
 
     Args:
         dataset_id: id of a recipe.
@@ -37,7 +37,7 @@ def build(dataset_id: str, *, force: bool = False) -> str:
     if recipe is None:
         raise DatasetError(library.unknown(dataset_id))
     if library.is_local(dataset_id) and not force:
-        return library.verify(dataset_id)
+        return identity.verified(dataset_id)
     for name in recipe.demonstrators:
         make_demonstrator(name)  # refuses before anything is simulated
     metadata = {"algorithm_name": ", ".join(recipe.demonstrators), "description": recipe.description}
@@ -52,8 +52,9 @@ def build(dataset_id: str, *, force: bool = False) -> str:
                 max_return=recipe.max_return,
                 replace=force,
             )
+        identity.remember(dataset_id, digest)
     except library.ExistsError:  # another process has built it meanwhile
-        digest = library.verify(dataset_id)
+        digest = identity.verified(dataset_id)
     return digest
 
 

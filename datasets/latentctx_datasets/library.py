@@ -270,9 +270,18 @@ def verify(dataset_id: str) -> str:
 
 
 def _verified(dataset: minari.MinariDataset) -> str:
-    dataset_id, expected = id_of(dataset), recorded_hash(dataset)
-    with told_damage(dataset_id):
+    with told_damage(id_of(dataset)):
         actual = content_hash(dataset)
+    return compared(dataset, actual)
+
+
+def compared(dataset: minari.MinariDataset, actual: str) -> str:
+    """The actual content hash of a dataset, which must be the recorded one.
+
+    Raises:
+        DatasetError: it is another; the content was changed after the dataset was built.
+    """
+    dataset_id, expected = id_of(dataset), recorded_hash(dataset)
     if actual != expected:
         raise DatasetError(
             f"{dataset_id} was changed after it was built (hash {actual[:12]}, recorded {expected[:12]}): "

@@ -1,6 +1,7 @@
 """Building datasets: what they hold, that they replay, that they are built again bit for bit."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from importlib.metadata import version
@@ -186,6 +187,20 @@ def test_a_build_ignores_what_a_process_killed_by_the_system_left_behind(tiny: s
 def test_a_dataset_without_a_recipe_is_not_built(refuses: Callable[..., Any]) -> None:
     with refuses("no recipe is called 'latentctx/other-v0'", error=DatasetError):
         collect.build("latentctx/other-v0")
+
+
+def test_a_dataset_is_read_again_only_when_its_file_has_changed(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = collect.build(tiny)
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "content_hash", lambda dataset: pytest.fail("it was read again"))
+        assert collect.build(tiny) == digest
+    file = library.main_file(library.root() / tiny)
+    os.utime(file, ns=(0, 0))
+    asked = []
+    monkeypatch.setattr(library, "content_hash", lambda dataset: asked.append(dataset) or digest)
+    assert collect.build(tiny) == collect.build(tiny) == digest and len(asked) == 1
 
 
 def test_a_damaged_dataset_is_not_taken_for_built(tiny: str, refuses: Callable[..., Any]) -> None:
