@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from latentctx_agents.cli.checks import check_count
+from latentctx_agents.cli.shared import check_count, one_thread
 from latentctx_agents.cli.tables import print_table
 from latentctx_agents.progress import training_bar
 from latentctx_datasets import View
@@ -174,6 +174,7 @@ def evaluate(words: list[str]) -> None:
         from latentctx_agents.aime.agent import load_agent
         from latentctx_agents.returns import EVALUATION_SEED, summary_of
 
+        one_thread()
         trained, _ = load_agent(arguments.policy)
         seed = EVALUATION_SEED if arguments.seed is None else arguments.seed
         facts = summary_of(trained.card.env_id, trained.returns(arguments.episodes, seed=seed))

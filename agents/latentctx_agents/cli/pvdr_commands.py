@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from latentctx_agents.cli.dispatch import Commands, dispatch
+from latentctx_agents.cli.shared import one_thread
 from latentctx_agents.cli.tables import print_table
 from latentctx_agents.progress import training_bar
 
@@ -23,8 +24,6 @@ def pvdr(words: list[str]) -> None:
 
 def pretrain(words: list[str]) -> None:
     """Train one video model."""
-    import torch
-
     from latentctx_agents.pvdr import pretrain as module
 
     @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ def pretrain(words: list[str]) -> None:
         args=words,
         prog="latentctx pvdr pretrain",
     )
-    torch.set_num_threads(1)  # a second one gains little at the quick size
+    one_thread()
     config = arguments.config
     steps = config.tokenizer.steps + config.optimizer.steps
     with training_bar(f"dynamics of {config.videos}", steps) as advance:
@@ -53,8 +52,6 @@ def pretrain(words: list[str]) -> None:
 
 def judge(words: list[str]) -> None:
     """Judge one video model on clips that it has not seen."""
-    import torch
-
     from latentctx_agents.pvdr import judge as module
     from latentctx_agents.pvdr.folder import load_video_model
     from latentctx_agents.pvdr.pictures import draw_samples
@@ -75,7 +72,7 @@ def judge(words: list[str]) -> None:
     default = Judge(config=module.JudgeConfig())
     arguments = tyro.cli(Judge, args=words, prog="latentctx pvdr judge", default=default)
     check_results(arguments.results)
-    torch.set_num_threads(1)
+    one_thread()
     model, record = load_video_model(arguments.model)
     stride = int(record["config"]["stride"])
     clips = open_clips(
@@ -98,8 +95,6 @@ def judge(words: list[str]) -> None:
 
 def distances(words: list[str]) -> None:
     """Judge distances and plans by episodes of random actions."""
-    import torch
-
     from latentctx_agents.pvdr import ranking
     from latentctx_agents.pvdr.folder import load_video_model
     from latentctx_agents.pvdr.online_config import OnlineConfig
@@ -117,7 +112,7 @@ def distances(words: list[str]) -> None:
     default = Distances(config=OnlineConfig(random_episodes=40, tokenizer_steps=0))
     arguments = tyro.cli(Distances, args=words, prog="latentctx pvdr distances", default=default)
     check_results(arguments.results)
-    torch.set_num_threads(1)
+    one_thread()
     model, record = load_video_model(arguments.model)
     config = arguments.config.with_stride(int(record["config"]["stride"]))
     found = ranking.rank(model, config, arguments.held_out)
@@ -135,7 +130,6 @@ def distances(words: list[str]) -> None:
 def act(words: list[str]) -> None:
     """Act with an agent of the study."""
     import numpy as np
-    import torch
 
     from latentctx_agents.model_folder import weights_hash
     from latentctx_agents.pvdr.acting import By, Shown, measured_as
@@ -172,7 +166,7 @@ def act(words: list[str]) -> None:
         raise ValueError("--plans is of --by plans.")
     if arguments.by != "imagined" and arguments.films is not None:
         raise ValueError("--films is of --by imagined.")
-    torch.set_num_threads(1)
+    one_thread()
     agent, training = load_agent(arguments.agent)
     wanted = {"task": arguments.task, "goal": arguments.goal, "by": arguments.by, "plans": arguments.plans}
     imagination = None

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from latentctx_agents.cli.dispatch import Commands, dispatch
+from latentctx_agents.cli.shared import one_thread
 from latentctx_agents.cli.tables import print_table
 from latentctx_agents.results import Measurement, add_results, read_results, write_results
 
@@ -189,8 +190,6 @@ def aime(words: list[str]) -> None:
 
 def features_rl(words: list[str]) -> None:
     """Learn one hidden goal of the point mass with PPO."""
-    import torch
-
     from latentctx_agents.studies.features_rl import FeaturesRLConfig, learn
 
     @dataclass(frozen=True, kw_only=True)
@@ -205,7 +204,7 @@ def features_rl(words: list[str]) -> None:
     default = FeaturesRL(config=FeaturesRLConfig())
     arguments = tyro.cli(FeaturesRL, args=words, prog="latentctx study features-rl", default=default)
     config = arguments.config
-    torch.set_num_threads(1)  # networks this small only wait for a second one
+    one_thread()
     out = (
         arguments.out or Path("runs/features_rl") / f"{config.method}_goal{config.goal}_seed{config.seed}.csv"
     )
@@ -227,8 +226,6 @@ def _teller(out: Path) -> Callable[[Measurement], None]:
 
 def filter_rl(words: list[str]) -> None:
     """Learn to walk from positions with PPO."""
-    import torch
-
     from latentctx_agents.studies.filter_rl import FilterRLConfig, learn
 
     @dataclass(frozen=True, kw_only=True)
@@ -243,7 +240,7 @@ def filter_rl(words: list[str]) -> None:
     default = FilterRL(config=FilterRLConfig())
     arguments = tyro.cli(FilterRL, args=words, prog="latentctx study filter-rl", default=default)
     config = arguments.config
-    torch.set_num_threads(1)  # networks this small only wait for a second one
+    one_thread()
     out = (
         arguments.out
         or Path("runs/filter_rl") / f"{config.ppo.task}_{config.method}_seed{config.ppo.seed}.csv"
@@ -254,8 +251,6 @@ def filter_rl(words: list[str]) -> None:
 
 def theory(words: list[str]) -> None:
     """Run both toys of the theory of arXiv 2305.16985, or draw their figures again."""
-    import torch
-
     from latentctx_agents.studies.theory import measure_decoder_complexity, measure_linear_contexts
     from latentctx_agents.theory.figures import draw_decoder_complexity, draw_linear_contexts
 
@@ -270,7 +265,7 @@ def theory(words: list[str]) -> None:
         draw_only: bool = False  # draw the figures of the CSVs that are there
 
     arguments = tyro.cli(Theory, args=words, prog="latentctx study theory")
-    torch.set_num_threads(1)  # networks this small only wait for a second one
+    one_thread()
     linear, curves = (10, 8) if arguments.seeds is None else (arguments.seeds, arguments.seeds)
     linear_rows = measure_linear_contexts(range(linear))
     curve_rows = measure_decoder_complexity(range(curves), arguments.steps)
@@ -288,8 +283,6 @@ def theory(words: list[str]) -> None:
 
 def pvdr(words: list[str]) -> None:
     """Run the cells of the study of arXiv 2411.03169 and print the successes."""
-    import torch
-
     from latentctx_agents.studies.pvdr import PvdrGrid, PvdrStudyConfig, run_study
 
     @dataclass(frozen=True, kw_only=True)
@@ -303,7 +296,7 @@ def pvdr(words: list[str]) -> None:
 
     default = Pvdr(config=PvdrStudyConfig(), grid=PvdrGrid())
     arguments = tyro.cli(Pvdr, args=words, prog="latentctx study pvdr", default=default)
-    torch.set_num_threads(1)
+    one_thread()
     file = run_study(arguments.config, arguments.grid, arguments.model, arguments.out)
     rows = read_results([file])
     left = {

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import tyro
 
-from latentctx_agents.cli.checks import check_count
+from latentctx_agents.cli.shared import check_count, one_thread
 from latentctx_agents.progress import training_bar
 
 
 def world_model(words: list[str]) -> None:
     """Train one world model."""
-    import torch
-
     from latentctx_agents.world_models import train
     from latentctx_datasets import collect
 
@@ -42,7 +40,7 @@ def world_model(words: list[str]) -> None:
         prog="latentctx world-model",
     )
     collect.ensure(arguments.config.dataset)
-    torch.set_num_threads(1)  # networks in a loop over time only wait for a second one
+    one_thread()
     title = f"world model of {arguments.config.dataset}"
     with training_bar(title, arguments.config.optimizer.steps) as advance:
         train.train_world_model(arguments.config, arguments.out, device=arguments.device, on_step=advance)
@@ -51,8 +49,6 @@ def world_model(words: list[str]) -> None:
 
 def imitate(words: list[str]) -> None:
     """Imitate one task by a world model and measure the policy."""
-    import torch
-
     from latentctx_agents.aime import imitate as module
     from latentctx_agents.returns import summary_of
     from latentctx_agents.world_models.folder import load_world_model
@@ -79,7 +75,7 @@ def imitate(words: list[str]) -> None:
     check_count("episodes", arguments.episodes)
     load_world_model(arguments.world_model)  # refused before a dataset is built for it
     collect.ensure(arguments.config.dataset)
-    torch.set_num_threads(1)
+    one_thread()
     with training_bar(f"imitate {arguments.config.dataset}", arguments.config.optimizer.steps) as advance:
         agent = module.imitate(
             arguments.config, arguments.world_model, arguments.out, device=arguments.device, on_step=advance
@@ -91,8 +87,6 @@ def imitate(words: list[str]) -> None:
 
 def aime_online(words: list[str]) -> None:
     """Let a world model and a policy learn on in their world, and measure before and after."""
-    import torch
-
     from latentctx_agents.aime_online import config as presets
     from latentctx_agents.aime_online.measure import AFTER, BEFORE, measure, rows_of
     from latentctx_agents.aime_online.train import fine_tune, open_start
@@ -122,7 +116,7 @@ def aime_online(words: list[str]) -> None:
     check_count("measured", arguments.measured)
     open_start(arguments.world_model, arguments.agent)  # refused before a dataset is built for it
     collect.ensure(config.imitation.dataset)
-    torch.set_num_threads(1)
+    one_thread()
     with training_bar(
         f"online {config.imitation.dataset}", config.rounds, metric="return", unit="round"
     ) as advance:
@@ -143,8 +137,6 @@ def aime_online(words: list[str]) -> None:
 
 def dreamer(words: list[str]) -> None:
     """Train one agent in imagination."""
-    import torch
-
     from latentctx_agents.dreamer import config as presets
     from latentctx_agents.dreamer.dataset import make_dataset
     from latentctx_agents.dreamer.train import train
@@ -174,7 +166,7 @@ def dreamer(words: list[str]) -> None:
     if arguments.dataset is not None:
         library.check_id(arguments.dataset)
         library.refuse_local(arguments.dataset)  # before hours of training
-    torch.set_num_threads(1)
+    one_thread()
     config = arguments.config
     name = "plan2explore" if config.explore else "dreamer"
     with training_bar(f"{name} {config.task}", config.rounds, metric="return", unit="round") as advance:
