@@ -92,8 +92,7 @@ def aime_table(body: str, file: str, observed: str) -> str:
         observed: the setting.
     """
     rows = matching(read_results([RESULTS / body / file]), metric="expert_share", observed=observed)
-    named = sorted(LABELS, key=lambda name: name == "behavior_cloning")  # told the actions: stands last
-    methods = [name for name in named if any(row["method"] == name for row in rows)]
+    methods = _methods(rows)
     lines = [
         [known, task, *(_cell(rows, body, known, task, method, observed) for method in methods)]
         for known, task in groups_of(rows, "set", "task")
@@ -106,8 +105,7 @@ def aime_table(body: str, file: str, observed: str) -> str:
     preset = setting["preset"]
     settings = "the settings that the CSV's command names" if preset == "custom" else f"preset {preset}"
     counts = f"{setting['episodes']} episodes, {seeds_of(rows)}, {settings}"
-    labels = ("BC, true actions" if name == "behavior_cloning" else LABELS[name] for name in methods)
-    return table(["experience", "shown", *labels], lines, f"{facts}, {counts}; {origin(rows)}")
+    return table(["experience", "shown", *map(_label, methods)], lines, f"{facts}, {counts}; {origin(rows)}")
 
 
 def demos_table(body: str, file: str) -> str:
@@ -118,17 +116,16 @@ def demos_table(body: str, file: str) -> str:
         file: name of the CSV, of one experience, task and setting.
     """
     rows = matching(read_results([RESULTS / body / file]), metric="expert_share")
-    methods = [name for name in LABELS if any(row["method"] == name for row in rows)]
+    methods = _methods(rows)
     lines = []
     for count in sorted({row["setting"]["demos"] for row in rows}):
         shares = [values_of(rows, method=name, demos=count) for name in methods]
         cells = [f"{100 * np.mean(share):.0f}" if share else "" for share in shares]
         lines.append([str(count), *cells])
-    labels = ["BC, true actions" if name == "behavior_cloning" else LABELS[name] for name in methods]
     setting = matching(rows, method="aime")[0]["setting"]
     facts = f"[% of the return of the expert, which has no noise] {setting['set']}, {setting['task']}, {setting['observed']}"
     note = f"{facts}, {setting['episodes']} episodes, {seeds_of(rows)}; {origin(rows)}"
-    return table(["demonstrations", *labels], lines, note)
+    return table(["demonstrations", *map(_label, methods)], lines, note)
 
 
 def imitation_table(body: str, known: str, task: str, observed: str) -> str:
@@ -161,6 +158,16 @@ def imitation_table(body: str, known: str, task: str, observed: str) -> str:
     ]
     note = f"{known}, {task}, {shown[0]['setting']['episodes']} episodes, {seeds_of(shown)}; {origin(shown)}"
     return table(head, lines, note)
+
+
+def _methods(rows: Rows) -> list[str]:
+    """Those that have rows; who is told the actions stands last."""
+    named = sorted(LABELS, key=lambda name: name == "behavior_cloning")
+    return [name for name in named if any(row["method"] == name for row in rows)]
+
+
+def _label(method: str) -> str:
+    return "BC, true actions" if method == "behavior_cloning" else LABELS[method]
 
 
 def _cell(rows: Rows, body: str, known: str, task: str, method: str, observed: str) -> str:
