@@ -248,14 +248,16 @@ def test_an_episode_that_does_not_repeat_is_not_recorded(tmp_path, monkeypatch):
     train(TINY, tmp_path)
     file = tmp_path / "episodes" / "round-00001.npz"
     with np.load(file) as arrays:
-        changed = dict(arrays)
-    changed["previous_actions"][4, 1] *= 0.5
-    np.savez(file, **changed)
-    with pytest.raises(ValueError, match="episode 3 does not repeat"):
-        dataset.make_dataset(TINY, tmp_path, "mine/changed-v0")
-    changed["previous_actions"][4, 1] *= 2.0
-    np.savez(file, **changed)
-    assert dataset.make_dataset(TINY, tmp_path, "mine/changed-v0").total_episodes == 6  # goes on
+        right = dict(arrays)
+    for name, row in (("previous_actions", 4), ("observations", 8)):  # midway, and where it has ended
+        changed = {**right, name: right[name].copy()}
+        changed[name][row, 1] *= 0.5
+        np.savez(file, **changed)
+        with pytest.raises(ValueError, match="episode 3 does not repeat"):
+            dataset.make_dataset(TINY, tmp_path, "mine/changed-v0")
+    np.savez(file, **right)
+    made = dataset.make_dataset(TINY, tmp_path, "mine/changed-v0")  # goes on
+    assert [len(episode) for episode in made.iterate_episodes()] == [8] * 6
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import minari
 import numpy as np
 from tqdm import tqdm
 
-from latentctx_agents.dreamer.buffer import EpisodeBuffer
+from latentctx_agents.dreamer.buffer import EpisodeBuffer, Episodes
 from latentctx_agents.dreamer.config import DreamerConfig
 from latentctx_agents.dreamer.train import EPISODES, first_seed
 from latentctx_datasets import DemonstrationCollector
@@ -18,7 +18,7 @@ from latentctx_datasets.recipes.locomotion import ENV_KWARGS, most
 def make_dataset(config: DreamerConfig, directory: Path, dataset_id: str) -> minari.MinariDataset:
     """Play the episodes of a run again, by their seeds and actions, into a dataset with states, physics and seeds.
 
-    A killed call goes on with the next episode.
+    A killed or interrupted call goes on with the episode that it was at.
 
     Args:
         config: of the training.
@@ -34,18 +34,26 @@ def make_dataset(config: DreamerConfig, directory: Path, dataset_id: str) -> min
     with DemonstrationCollector(gym.make(ENV_IDS[config.task], **ENV_KWARGS), dataset_id) as env:
         numbers = range(env.episodes, len(buffer))
         for number in tqdm(numbers, desc=f"record {dataset_id}", unit="ep", delay=1):
-            seen, actions, _ = buffer.episode(number)
-            now, _ = env.reset(seed=first_seed(config) + number)
-            for before, action in zip(seen, actions[1:], strict=False):
-                _same(now, before, number)
-                now, *_ = env.step(action)
-            _same(now, seen[-1], number)
+            try:
+                _play(env, buffer.episode(number), first_seed(config) + number, number)
+            except BaseException:  # an interrupt as well: the collector would keep what was played so far
+                env.discard()
+                raise
         made = env.create_dataset(
             demonstrator=name,
             description=f"All episodes that {name} collected in {config.rounds} rounds, from the first, random ones on.",
             max_return=most(config.task),
         )
     return made
+
+
+def _play(env: DemonstrationCollector, episode: Episodes, seed: int, number: int) -> None:
+    seen, actions, _ = episode
+    now, _ = env.reset(seed=seed)
+    for before, action in zip(seen, actions[1:], strict=False):
+        _same(now, before, number)
+        now, *_ = env.step(action)
+    _same(now, seen[-1], number)
 
 
 def _same(now: np.ndarray, before: np.ndarray, number: int) -> None:
