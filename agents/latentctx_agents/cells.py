@@ -81,7 +81,7 @@ def task_of(dataset_id: str, goal: int) -> FinetuneTask:
     extras = library.load(dataset_id).storage.get_episode_metadata(episodes)
     contexts = [json.loads(extra["context_json"]) for extra in extras]
     if all(context == contexts[0] for context in contexts):
-        return FinetuneTask(*library.played_in(dataset_id), contexts[0])
+        return FinetuneTask(*library.measured_in(dataset_id), contexts[0])
     tasks = {context.get("task") for context in contexts}
     if len(tasks) > 1 or None in tasks:
         raise ValueError(f"{dataset_id}: the episodes of goal {goal} share neither a context nor a task.")

@@ -372,6 +372,19 @@ def played_in(dataset_id: str) -> PlayedIn:
     return PlayedIn(spec.id, kwargs)
 
 
+def measured_in(dataset_id: str) -> PlayedIn:
+    """The world in which imitators of a dataset are measured: its own, and where that has no time limit, with the usual one.
+
+    Raises:
+        DatasetError: as of `played_in`.
+    """
+    world = played_in(dataset_id)
+    usual = {
+        key: value for key, value in world.env_kwargs.items() if (key, value) != ("max_episode_steps", -1)
+    }
+    return PlayedIn(world.env_id, usual)  # or an episode that fails would never end
+
+
 def info(dataset_id: str) -> dict[str, Any]:
     """What a dataset holds, as plain values: counts, success, sizes, hash, environment.
 

@@ -12,18 +12,21 @@ from gymnasium import spaces
 from minari.data_collector import EpisodeBuffer
 
 from latentctx_agents import cells, pretrain
+from latentctx_agents.aime.agent import AgentCard
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.cli import main
 from latentctx_agents.finetune import choose_episodes, goals_of, load_demonstrations
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.policy_folder import FinetunedPolicy
 from latentctx_agents.world_models.folder import load_world_model
+from latentctx_agents.world_models.model import WorldModel
 from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
 from latentctx_datasets import DemonstrationCollector, View, library
 from latentctx_datasets.copies import export_pixels
 from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import WorldModelConfig
+from latentctx_envs.encoders.latent.sensors import Sensors
 from latentctx_envs.wrappers import EncodeObservation
 
 OWN = "mine/point-mass-v0"
@@ -118,6 +121,17 @@ def test_a_policy_meets_the_goal_as_hidden_as_its_demonstrations_did():
     world = gym.make(task.env_id, observation="position", **task.env_kwargs)
     start, _ = world.reset(seed=0, options={"context": task.context})
     assert (start == seen[0]).all()
+
+
+def test_imitators_of_episodes_without_a_time_limit_are_measured_with_the_usual_one():
+    with DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=-1), OWN) as env:
+        env.reset(seed=0)
+        for _ in range(3):
+            env.step(env.action_space.sample())
+        env.create_dataset()
+    model = WorldModel(WorldModelConfig(), Sensors.of("point-mass", "state"), 2)
+    assert cells.task_of(OWN, 0).env_kwargs == {}
+    assert AgentCard.of(OWN, model).env_kwargs == {"observation": "state"}
 
 
 def test_positions_are_not_read_from_frames(recorded, refuses):

@@ -290,13 +290,13 @@ def test_what_the_view_does_not_say_of_the_frames_is_the_worlds() -> None:
     assert len(hashes) == 1
 
 
-def test_a_recording_without_a_time_limit_keeps_none() -> None:
+def test_a_recording_without_a_time_limit_keeps_none_and_is_measured_with_the_usual_one() -> None:
     env = DemonstrationCollector(gym.make("LatentCtx-PointMass-v0", max_episode_steps=-1), ID)
     play(env, 0, steps=110)
     env.create_dataset()
-    world = library.played_in(ID)
-    made = gym.make(world.env_id, **world.env_kwargs).spec
-    assert made is not None and made.max_episode_steps is None
+    for world, steps in ((library.played_in(ID), None), (library.measured_in(ID), 100)):
+        made = gym.make(world.env_id, **world.env_kwargs).spec
+        assert made is not None and made.max_episode_steps == steps
 
 
 def test_episodes_that_minari_combined_say_that_their_contexts_are_gone(refuses: Refuses) -> None:

@@ -32,7 +32,7 @@ class AgentCard:
     @classmethod
     def of(cls, dataset_id: str, model: WorldModel) -> "AgentCard":
         """That of demonstrations, for a world model that sees them."""
-        world = library.played_in(dataset_id)
+        world = library.measured_in(dataset_id)
         observed = model.sensors.observed
         seen = view_of(observed, model.config.image_size)
         if observed == PIXELS and holds_frames(load(dataset_id)):  # of their own making
