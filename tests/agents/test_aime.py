@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -312,6 +313,9 @@ def test_what_evaluate_cannot_measure_is_told(world_model, tmp_path, capsys):
             main(["evaluate", *map(str, words)])
         return capsys.readouterr().err
 
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    assert "agent of `latentctx imitate`" in re.sub(r"[\s│]+", " ", capsys.readouterr().out)
     imitate(TINY, world_model, tmp_path / "run")
     assert f"name {tmp_path / 'run' / 'agent'}" in refused(tmp_path / "run")
     assert "written as a .gif" in refused(tmp_path / "run" / "agent", "--gif", tmp_path / "film.mp4")

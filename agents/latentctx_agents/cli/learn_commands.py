@@ -17,9 +17,8 @@ from latentctx_datasets import View
 class Evaluate:
     """Success of a finetuned policy on the context of its demonstrations, or returns of an agent that imitates (AIME)."""
 
-    policy: tyro.conf.Positional[
-        Path
-    ]  # folder that `latentctx finetune` wrote, or the agent of `latentctx imitate`
+    # folder that `latentctx finetune` wrote, or the agent of `latentctx imitate`
+    policy: tyro.conf.Positional[Path]
     episodes: int = 100  # evaluation episodes, all at once
     seed: int | None = None  # of the first episode; by default that of the studies
     gif: Path | None = None  # film of the first episode

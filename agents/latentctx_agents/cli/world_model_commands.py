@@ -98,8 +98,8 @@ def aime_online(words: list[str]) -> None:
         """AIME goes on online: a discriminator's reward instead of the world's (AIME-NoB)."""
 
         config: Annotated[presets.OnlineConfig, tyro.conf.arg(name="")]
-        world_model: Path | None = None  # what `latentctx world-model` trained; it imitates first
-        agent: Path | None = None  # what `latentctx imitate` trained, instead
+        world_model: Path | None = None  # what `latentctx world-model` trained, to imitate by first
+        agent: Path | None = None  # or what `latentctx imitate` trained, to go on from
         out: Path = Path("runs/aime_online")  # run folder: episodes, then agent, and its model and encoder
         measured: int = 100  # episodes of the measurement before and after, side by side
         device: str = "cpu"  # torch device
