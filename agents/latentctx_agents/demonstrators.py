@@ -53,9 +53,8 @@ class DemonstratorConfig:
     episode_steps: int = 500  # decisions of an episode in training; shorter ones begin more often
     short_share: float = 0.0  # of the environments, whose episodes have `short_steps` decisions
     short_steps: int = 60  # so that beginnings are seen more often, and what follows still is
-    start: str | None = (
-        None  # run folder of a training that this one goes on from, with rates and noise of its own
-    )
+    # run folder of a training that this one goes on from, with rates and noise of its own
+    start: str | None = None
     horizon: int = 64  # decisions of each environment between two updates
     batch_size: int = 1024
     epochs: int = 8
@@ -69,9 +68,8 @@ class DemonstratorConfig:
     log_std: float = 0.0  # logarithm of the first standard deviation of actions
     hidden: tuple[int, int] = (128, 128)  # of the policy; the critic has 256 twice
     wrong_way: float = 1.0  # flips: share of the right way's reward that turning back costs in training
-    overspeed: float = (
-        0.0  # flips: share of the reward that turning beyond the full rate earns in training, up to twice
-    )
+    # flips: share of the reward that turning beyond the full rate earns in training, up to twice
+    overspeed: float = 0.0
     phase: bool = False  # cheetah: sine and cosine of the trunk's angle instead of the angle, which grows with each turn
     snapshots: int = 20  # policies kept, evenly over the training
     seed: int = 0

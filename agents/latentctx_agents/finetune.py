@@ -42,9 +42,8 @@ class FinetuneConfig:
     hidden: tuple[int, ...] = (256, 256)  # widths of the head
     dropout: float = 0.0  # after each hidden layer of the head
     lecun_heads: bool = False  # the paper's larger initial weights of the head
-    standardise: bool = (
-        False  # true positions before they are cloned: worlds in metres learn from them slowly
-    )
+    # true positions before they are cloned: worlds in metres learn from them slowly
+    standardise: bool = False
     pad: int = 0  # random shift of the frames when training from scratch [pixels]
     seed: int = 0  # of weights, batches and the choice of demonstrations
 

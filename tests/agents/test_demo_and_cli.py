@@ -1,3 +1,4 @@
+import ast
 import csv
 import dataclasses
 import json
@@ -190,6 +191,22 @@ def test_errors_are_one_line_without_traceback(words, said, capsys):
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
+
+
+def test_comments_of_options_stand_where_help_finds_them(capsys):
+    with pytest.raises(SystemExit):
+        main(["finetune", "--help"])
+    assert "directory, zoo name or hub id" in capsys.readouterr().out
+    lost = []  # in or behind an option that takes several lines
+    for file in Path(demo.__file__).parents[1].rglob("*.py"):
+        lines = file.read_text().splitlines()
+        classes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ClassDef)]
+        options = [
+            node for c in classes if c.decorator_list for node in c.body if isinstance(node, ast.AnnAssign)
+        ]
+        long = [node for node in options if node.end_lineno > node.lineno]
+        lost += [lines[n.lineno - 1] for n in long if "  # " in "".join(lines[n.lineno - 1 : n.end_lineno])]
+    assert not lost
 
 
 def test_an_encoder_that_is_not_there_is_refused_before_demonstrations_are_built(tmp_path, monkeypatch):

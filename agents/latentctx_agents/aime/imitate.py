@@ -49,9 +49,8 @@ class ImitationConfig:
         ValueError: an objective that is none, or a number out of range.
     """
 
-    dataset: str = (
-        "latentctx/walker/run-expert-v0"  # demonstrations; their actions are logged against, not learned from
-    )
+    # demonstrations; their actions are logged against, not learned from
+    dataset: str = "latentctx/walker/run-expert-v0"
     demos: int = 100  # the first so many episodes
     objective: Objective = "full"
     hidden: tuple[int, int] = (128, 128)  # of the policy

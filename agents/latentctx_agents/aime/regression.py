@@ -27,9 +27,8 @@ class RegressionConfig:
     check_every: int | None = None  # [steps] between two looks at the held-out error; None: an epoch
     patience: int = 3  # looks in a row without a better one that end a training
     held_out: float = 0.3  # share of episodes
-    by_window: bool = (
-        False  # hold out single transitions instead of episodes, as the paper's code: neighbours leak
-    )
+    # hold out single transitions instead of episodes, as the paper's code: neighbours leak
+    by_window: bool = False
 
     def __post_init__(self) -> None:
         """Refuse impossible numbers in words."""

@@ -29,9 +29,8 @@ class Show:
 class Publish:
     """Put a finished run's encoder into the zoo, in half precision, with its card; what it was trained on must be there."""
 
-    run: tyro.conf.Positional[
-        Path
-    ]  # of `latentctx pretrain`, `world-model` or `pvdr pretrain`; holds encoder/
+    # of `latentctx pretrain`, `world-model` or `pvdr pretrain`; holds encoder/
+    run: tyro.conf.Positional[Path]
     name: tyro.conf.Positional[str]  # in the zoo; an encoder of this name is replaced
     results: tuple[Path, ...] = ()  # CSVs with success measured on this encoder, of image encoders
     zoo: Path | None = None  # folder of the encoders; by default the package's

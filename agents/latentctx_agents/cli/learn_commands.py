@@ -116,15 +116,13 @@ def finetune(words: list[str]) -> None:
         """Clone a policy for one new hidden context from a few demonstrations."""
 
         config: Annotated[FinetuneConfig, tyro.conf.arg(name="")] = QUICK
-        encoder: str | None = (
-            None  # directory, zoo name or hub id; without one the policy sees true positions
-        )
+        # directory, zoo name or hub id; without one the policy sees true positions
+        encoder: str | None = None
         scratch: bool = False  # train from pixels without the encoder's weights (only its shape is used)
         dataset: str = "latentctx/point-mass/finetune-v0"  # demonstrations of some goals; one's own, too
         goal: int = 0  # index of the hidden context in the dataset
-        out: Path | None = (
-            None  # folder for the policy; by default runs/finetune/<method>-goal<n>-demos<n>-seed<n>
-        )
+        # folder for the policy; by default runs/finetune/<method>-goal<n>-demos<n>-seed<n>
+        out: Path | None = None
 
     arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
     if arguments.scratch and arguments.encoder is None:

@@ -100,9 +100,8 @@ def goal_rl(words: list[str]) -> None:
         """SAC with hindsight goals on a Meta-World task, from states or from a frozen encoder's features."""
 
         config: Annotated[GoalRLConfig, tyro.conf.arg(name="")]
-        out: Path | None = (
-            None  # learning curve, written as it grows; by default runs/goal_rl/<task>_<method>_seed<n>.csv
-        )
+        # learning curve, written as it grows; by default runs/goal_rl/<task>_<method>_seed<n>.csv
+        out: Path | None = None
 
     default = GoalRL(config=GoalRLConfig())
     arguments = tyro.cli(GoalRL, args=words, prog="latentctx study goal-rl", default=default)
@@ -197,9 +196,8 @@ def features_rl(words: list[str]) -> None:
         """PPO on one hidden goal of the point mass, from features of a frozen encoder, pixels or true positions."""
 
         config: Annotated[FeaturesRLConfig, tyro.conf.arg(name="")]
-        out: Path | None = (
-            None  # learning curve, written as it grows; by default runs/features_rl/<method>_goal<n>_seed<n>.csv
-        )
+        # learning curve, written as it grows; by default runs/features_rl/<method>_goal<n>_seed<n>.csv
+        out: Path | None = None
 
     default = FeaturesRL(config=FeaturesRLConfig())
     arguments = tyro.cli(FeaturesRL, args=words, prog="latentctx study features-rl", default=default)
@@ -233,9 +231,8 @@ def filter_rl(words: list[str]) -> None:
         """PPO on a walker whose speeds are hidden: from positions, from a world model's filter, from states."""
 
         config: Annotated[FilterRLConfig, tyro.conf.arg(name="")]
-        out: Path | None = (
-            None  # learning curve, written as it grows; by default runs/filter_rl/<task>_<method>_seed<n>.csv
-        )
+        # learning curve, written as it grows; by default runs/filter_rl/<task>_<method>_seed<n>.csv
+        out: Path | None = None
 
     default = FilterRL(config=FilterRLConfig())
     arguments = tyro.cli(FilterRL, args=words, prog="latentctx study filter-rl", default=default)

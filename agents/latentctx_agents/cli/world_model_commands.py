@@ -21,9 +21,8 @@ def world_model(words: list[str]) -> None:
         """Learn a body from episodes with actions; its filter is saved as an encoder as well."""
 
         config: Annotated[train.WorldModelTraining, tyro.conf.arg(name="")]
-        out: Path = Path(
-            "runs/world_model"
-        )  # run folder; the model goes to <out>/model, its filter to <out>/encoder
+        # run folder; the model goes to <out>/model, its filter to <out>/encoder
+        out: Path = Path("runs/world_model")
         device: str = "cpu"  # torch device
 
     arguments = tyro.extras.overridable_config_cli(

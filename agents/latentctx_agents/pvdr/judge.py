@@ -38,9 +38,8 @@ class JudgeConfig:
 
     windows: int = 256  # of held-out clips, for errors
     samples: int = 32  # futures that are drawn for each
-    probe_windows: int = (
-        8000  # for the probes, of clips that were trained on; a quarter as many of others test
-    )
+    # for the probes, of clips that were trained on; a quarter as many of others test
+    probe_windows: int = 8000
     seed: int = 0
 
     def __post_init__(self) -> None:

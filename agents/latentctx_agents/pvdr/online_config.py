@@ -48,12 +48,10 @@ class OnlineConfig:
     """
 
     task: str = "reach-v3"  # of LatentCtx-MetaWorldGoal-v0, or such as "visual-scene" of LatentCtx-OGBench-v0
-    render_profile: RenderProfile = (
-        "turbo"  # of frames and goals; a model that saw the world's videos wants theirs
-    )
-    stride: int = (
-        STRIDE  # frames of the world's videos that a decision lasts; that of the model's pretraining
-    )
+    # of frames and goals; a model that saw the world's videos wants theirs
+    render_profile: RenderProfile = "turbo"
+    # frames of the world's videos that a decision lasts; that of the model's pretraining
+    stride: int = STRIDE
     envs: int = 4  # side by side
     decisions: int = 6000  # in all environments together, after the random ones; 0 measures what these taught
     rollout: int = 150  # decisions of each environment between two updates
@@ -63,9 +61,8 @@ class OnlineConfig:
     spread: tuple[float, float] = (0.3, 0.1)  # of actions in training, at first and at last
     near: Near = "actions"  # the distance that plans are chosen by: learned from actions, of tokens, or both
     metric: MetricConfig = field(default_factory=MetricConfig)  # how the first of these is learned
-    reads: Reads = (
-        "way"  # what the alignment module sees of a plan: the way there in actions, the frames, or z
-    )
+    # what the alignment module sees of a plan: the way there in actions, the frames, or z
+    reads: Reads = "way"
     freeze: Literal["last_layer", "none", "all"] = "last_layer"  # what of the posterior stays as pretrained
     reinforce: bool = True  # align by reinforcement as well, not by supervision alone
     rewards: RewardConfig = field(default_factory=RewardConfig)
@@ -74,9 +71,8 @@ class OnlineConfig:
     # supervision is for reads="plan" and "latent"; a "way" is an action already
     first_steps: tuple[int, int] = (300, 2000)  # of dynamics and of supervision, after the random episodes
     steps: tuple[int, int] = (50, 400)  # of both, after each rollout
-    pairs: int = (
-        4096  # latents and actions, drawn from all that was done, that supervision sees between two rollouts
-    )
+    # latents and actions, drawn from all that was done, that supervision sees between two rollouts
+    pairs: int = 4096
     batch_size: tuple[int, int] = (32, 256)  # windows of a step of either
     learning_rate: tuple[float, float, float] = (5e-4, 2e-4, 1e-3)  # of tokenizer, dynamics and supervision
     supervision: tuple[float, float] = (1.0, 1.0)  # shares of its learning rate at first and at last

@@ -29,9 +29,8 @@ class RewardConfig:
 
     plan: float = 0.1  # weight of doing what was planned
     goal: float = 1.0  # weight of getting nearer to the goal's picture
-    nearer: Literal["planned", "image"] = (
-        "planned"  # by the distance that plans are chosen by, or by `image_distance`
-    )
+    # by the distance that plans are chosen by, or by `image_distance`
+    nearer: Literal["planned", "image"] = "planned"
 
     def __post_init__(self) -> None:
         """Refuse negative weights, and NaN."""

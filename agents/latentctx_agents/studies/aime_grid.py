@@ -77,10 +77,11 @@ class AimeGrid:
 
     sets: tuple[str, ...] = ()  # experience of the body; by default all of the body's but "plan2explore"
     tasks: tuple[str, ...] = ()  # that are demonstrated; by default all of the body's
+    # the paper's LPOMDP and MDP; "pixels" is its Visual setting
     observed: tuple[Observed, ...] = (
         "position",
         "state",
-    )  # the paper's LPOMDP and MDP; "pixels" is its Visual setting
+    )
     methods: tuple[str, ...] = ("aime", BCO, BC)
     demos: tuple[int, ...] = (100,)  # demonstrations
     seeds: tuple[int, ...] = (0,)  # of world models, policies and baselines

@@ -37,9 +37,8 @@ class FeaturesRLConfig:
     """
 
     method: str = "features"  # "states" (true positions), "features" of the frozen encoder, or "pixels"
-    encoder: str = (
-        "point-mass-id"  # a name of the zoo or a folder; of "pixels" only the size of its frames counts
-    )
+    # a name of the zoo or a folder; of "pixels" only the size of its frames counts
+    encoder: str = "point-mass-id"
     goal: int = 0  # index of the hidden goal in the split "test", which no pretraining has seen
     action_repeat: int = 5  # control steps of 0.05 s a decision
     horizon: int = 20  # decisions of an episode

@@ -64,15 +64,12 @@ class StudyConfig:
     """
 
     world: str = "point-mass"
-    pretrain_dataset: str | None = (
-        None  # instead of the world's own, such as one with the finetuning tasks in it
-    )
-    pretrain: PretrainConfig = field(
-        default_factory=lambda: pretrain.QUICK
-    )  # its dataset and arm are overridden
-    finetune: FinetuneConfig = field(
-        default_factory=lambda: finetune.QUICK
-    )  # its demonstrations and seed as well
+    # instead of the world's own, such as one with the finetuning tasks in it
+    pretrain_dataset: str | None = None
+    # its dataset and arm are overridden
+    pretrain: PretrainConfig = field(default_factory=lambda: pretrain.QUICK)
+    # its demonstrations and seed as well
+    finetune: FinetuneConfig = field(default_factory=lambda: finetune.QUICK)
     goals: int = 5  # finetuning tasks; of the point mass the first five are the authors'
     episodes: int = 40  # evaluation episodes of each goal
     held_out: int = 10  # demonstrations of each goal for the cloning loss on what was not cloned

@@ -48,9 +48,8 @@ class WorldModelTraining:
     episodes: int | None = None  # the first so many; None for all
     model: WorldModelConfig = field(default_factory=lambda: QUICK_MODEL)
     length: int = 50  # observations of a window
-    early: bool = (
-        True  # an episode's first steps are drawn at least as often as others; False as in the paper
-    )
+    # an episode's first steps are drawn at least as often as others; False as in the paper
+    early: bool = True
     precision: Precision = "float32"  # of products; bfloat16 pays where they are what takes the time
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
