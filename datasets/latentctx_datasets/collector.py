@@ -1,6 +1,7 @@
 """DemonstrationCollector: what anybody does in a world, kept as a dataset of this project."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -70,6 +71,10 @@ class DemonstrationCollector(gym.Wrapper[Any, Any, Any, Any]):
     def episodes(self) -> int:
         """How many ended episodes are kept, those of earlier processes and of other collectors included."""
         return len(self._recording.files())
+
+    def kept(self) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+        """Seed and context of each ended episode, and its arrays, such as `actions`."""
+        return self._recording.kept()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

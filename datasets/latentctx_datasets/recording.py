@@ -12,7 +12,7 @@ import shutil
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import gymnasium as gym
 import minari
@@ -64,6 +64,13 @@ class Recording:
     def files(self) -> list[Path]:
         """The episodes, in the order in which they ended."""
         return sorted(self._folder.glob("episode-*.npz"))
+
+    def kept(self) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+        """Seed and context of each episode, and its arrays as `writing.record` takes them."""
+        for file in self.files():
+            with np.load(file, allow_pickle=False) as arrays:
+                facts = json.loads(str(arrays["facts"]))
+                yield facts, {name: arrays[name] for name in arrays if name != "facts"}
 
     def add(self, facts: dict[str, object], arrays: dict[str, np.ndarray]) -> Path:
         """Keep an episode; its file."""
@@ -127,11 +134,8 @@ class Recording:
         return world
 
     def _records(self, demonstrator: str) -> Iterator[Record]:
-        for number, file in enumerate(self.files()):
-            with np.load(file, allow_pickle=False) as arrays:
-                facts = json.loads(str(arrays["facts"]))
-                rows = {name: arrays[name] for name in arrays if name != "facts"}
-            yield record(number, rows, split="all", demonstrator=demonstrator, **facts)
+        for number, (facts, rows) in enumerate(self.kept()):
+            yield record(number, rows, demonstrator=demonstrator, **facts)
 
 
 def finish_recording(

@@ -256,6 +256,10 @@ def test_an_episode_that_does_not_repeat_is_not_recorded(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="episode 3 does not repeat"):
             dataset.make_dataset(TINY, tmp_path, "mine/changed-v0")
     np.savez(file, **right)
+    other = dataclasses.replace(TINY, seed=1)
+    train(other, tmp_path / "other")
+    with pytest.raises(ValueError, match="another run's episodes are being recorded under mine/changed-v0"):
+        dataset.make_dataset(other, tmp_path / "other", "mine/changed-v0")
     made = dataset.make_dataset(TINY, tmp_path, "mine/changed-v0")  # goes on
     assert [len(episode) for episode in made.iterate_episodes()] == [8] * 6
 

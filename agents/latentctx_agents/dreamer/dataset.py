@@ -27,11 +27,12 @@ def make_dataset(config: DreamerConfig, directory: Path, dataset_id: str) -> min
 
     Raises:
         DatasetError: the id is none, or there is such a dataset.
-        ValueError: an episode does not repeat.
+        ValueError: an episode does not repeat, or another run's are being recorded under this id.
     """
     buffer = EpisodeBuffer(directory / EPISODES)
     name = "plan2explore" if config.explore else "dreamer"
     with DemonstrationCollector(gym.make(ENV_IDS[config.task], **ENV_KWARGS), dataset_id) as env:
+        _refuse_other(env, buffer, first_seed(config))
         numbers = range(env.episodes, len(buffer))
         for number in tqdm(numbers, desc=f"record {dataset_id}", unit="ep", delay=1):
             try:
@@ -54,6 +55,16 @@ def _play(env: DemonstrationCollector, episode: Episodes, seed: int, number: int
         _same(now, before, number)
         now, *_ = env.step(action)
     _same(now, seen[-1], number)
+
+
+def _refuse_other(env: DemonstrationCollector, buffer: EpisodeBuffer, first: int) -> None:
+    """Refuse to go on with what was recorded, but not made into a dataset, of another run."""
+    for number, (facts, arrays) in enumerate(env.kept()):
+        own = number < len(buffer) and facts["seed"] == first + number
+        if not own or not np.array_equal(arrays["actions"], buffer.episode(number).previous_actions[1:]):
+            raise ValueError(
+                f"another run's episodes are being recorded under {env.dataset_id}: choose another id."
+            )
 
 
 def _same(now: np.ndarray, before: np.ndarray, number: int) -> None:
