@@ -48,7 +48,7 @@ def export_pixels(
     source = library.load(dataset_id)
     name, _, number = dataset_id.rpartition("-v")
     target = library.check_id(target_id or f"{name}-{pixels}px-v{number}")
-    library.refuse_local(target)
+    library.refuse_taken(target)
     library.verify_recorded(source)
     score = source.storage.metadata.get("ref_max_score")
     to = f" --to {target_id}" if target_id else ""
@@ -81,7 +81,7 @@ def combine(dataset_ids: Sequence[str], target_id: str, *, author: str = "unknow
     Raises:
         DatasetError: a dataset is missing, damaged or of another world, or the target exists.
     """
-    library.refuse_local(library.check_id(target_id))
+    library.refuse_taken(target_id)
     if len(dataset_ids) < 2:
         raise DatasetError(f"two or more datasets make one; got {len(dataset_ids)}.")
     sources = [library.load(name) for name in dataset_ids]

@@ -56,8 +56,7 @@ def import_kitchen(source_id: str, target_id: str) -> Imported:
             exists.
         ImportError: gymnasium-robotics is not installed.
     """
-    if library.is_local(target_id):
-        raise DatasetError(f"{target_id} is already in {library.root()}: move it away or choose another id.")
+    library.refuse_taken(target_id)
     source = _source(source_id)
     orders = {
         int(episode.id): completed_order(_observations(episode)) for episode in source.iterate_episodes()

@@ -85,6 +85,19 @@ def refuse_local(dataset_id: str) -> None:
         raise ExistsError(f"{dataset_id} is already in {root()}: move it away or choose another id.")
 
 
+def refuse_taken(dataset_id: str) -> None:
+    """Refuse an id for a dataset that no recipe makes.
+
+    Raises:
+        DatasetError: it is no id, there is such a dataset, or a recipe builds it: whoever asks for that means the recipe's.
+    """
+    refuse_local(dataset_id)
+    if dataset_id in RECIPES:
+        raise DatasetError(
+            f"{dataset_id} is the id of what `latentctx data build` makes: choose another one, such as 'mine/{dataset_id.rpartition('/')[2]}'."
+        )
+
+
 def main_file(folder: Path) -> Path:
     """The HDF5 file of a dataset's folder."""
     return folder / "data" / "main_data.hdf5"

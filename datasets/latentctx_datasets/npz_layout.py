@@ -118,7 +118,7 @@ def read_npz(
         DatasetError: the dataset exists, the folder holds no trajectory, a damaged one or one of another world, or there
             is no such world or it has many tasks.
     """
-    library.refuse_local(dataset_id)
+    library.refuse_taken(dataset_id)
     if env_id not in ids():
         raise DatasetError(f"{env_id} is no world of this project: `latentctx envs list` shows all.")
     task = gym.spec(env_id).kwargs.get("task")

@@ -41,8 +41,7 @@ class Recording:
     """
 
     def __init__(self, dataset_id: str, world: EnvSpec | None = None, *, shared: bool = False) -> None:
-        library.check_id(dataset_id)
-        library.refuse_local(dataset_id)
+        library.refuse_taken(dataset_id)
         self.dataset_id = dataset_id
         self._folder = library.root() / f".{dataset_id.replace('/', '-')}.recording"
         if world is None and not self.files():

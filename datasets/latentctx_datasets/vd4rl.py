@@ -56,7 +56,7 @@ def import_vd4rl(folders: Sequence[Path], dataset_id: str) -> tuple[str, int]:
         DatasetError: the dataset exists, its id names no body, or a folder holds no episode or a damaged one.
     """
     env_id = _world_of(dataset_id)
-    library.refuse_local(dataset_id)
+    library.refuse_taken(dataset_id)
     files = [file for folder in folders for file in episode_files(folder)]
     names = " and ".join("/".join(folder.resolve().parts[-3:]) for folder in folders)
     with gym.make(env_id, **SHOWN) as env:

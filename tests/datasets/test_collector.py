@@ -181,6 +181,11 @@ def test_a_closed_collector_is_gone_on_with_and_nobody_records_beside_it(refuses
         DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), ID)
 
 
+def test_the_id_of_a_recipe_is_not_recorded_under(refuses: Refuses) -> None:
+    with refuses("`latentctx data build` makes", "'mine/walk-expert-v0'"):
+        DemonstrationCollector(gym.make("LatentCtx-WalkerWalk-v0"), "latentctx/walker/walk-expert-v0")
+
+
 def test_what_cannot_be_recorded_is_refused(refuses: Refuses) -> None:
     with refuses("a dataset id looks like"):
         DemonstrationCollector(gym.make("LatentCtx-PointMass-v0"), "../elsewhere-v0")

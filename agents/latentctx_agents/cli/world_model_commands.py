@@ -163,8 +163,7 @@ def dreamer(words: list[str]) -> None:
         prog="latentctx dreamer",
     )
     if arguments.dataset is not None:
-        library.check_id(arguments.dataset)
-        library.refuse_local(arguments.dataset)  # before hours of training
+        library.refuse_taken(arguments.dataset)  # before hours of training
     one_thread()
     config = arguments.config
     name = "plan2explore" if config.explore else "dreamer"
