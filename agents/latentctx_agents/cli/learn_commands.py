@@ -21,7 +21,7 @@ class Evaluate:
     policy: tyro.conf.Positional[Path]
     episodes: int = 100  # evaluation episodes, all at once
     seed: int | None = None  # of the first episode; by default that of the studies
-    gif: Path | None = None  # film of the first episode
+    gif: Path | None = None  # film of an episode that begins as the first one
 
 
 @dataclass(frozen=True, kw_only=True)
