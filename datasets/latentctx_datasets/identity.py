@@ -57,6 +57,8 @@ def _computed(dataset: minari.MinariDataset) -> str:
 
 
 def _note(file: Path, now: list[int], content: str) -> None:
+    if not now:
+        return
     try:
         _place(file).parent.mkdir(parents=True, exist_ok=True)
         with replacing(_place(file)) as fresh:
