@@ -56,6 +56,12 @@ def told_by(directory: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
+def kind_of(directory: Path) -> str | None:
+    """What a folder holds, a name in `HOLDS`; None where it does not say."""
+    config = told_by(directory)
+    return next((name for fact, name in HOLDS.items() if fact in config), None)
+
+
 def refuse_other_folder(directory: Path, kind: str, *inside: str) -> None:
     """Refuse a whole folder of another kind: that of a run, whose config has no format version, or of another model.
 
@@ -69,8 +75,8 @@ def refuse_other_folder(directory: Path, kind: str, *inside: str) -> None:
         meant = [str(directory / name) for name in inside if (directory / name / CONFIG_FILE).is_file()]
         told = f"name {' or '.join(meant)}" if meant else "name the folder that holds one"
         raise ValueError(f"{directory} is no {kind}, but the folder of a run: {told}.")
-    holds = next((name for fact, name in HOLDS.items() if fact in config), kind)
-    if holds != kind:
+    holds = kind_of(directory)
+    if holds not in (None, kind):
         raise ValueError(f"{directory} is no {kind}; it holds another kind of model: {holds}.")
 
 

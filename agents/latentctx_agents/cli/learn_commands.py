@@ -160,14 +160,14 @@ def evaluate(words: list[str]) -> None:
     check_count("episodes", arguments.episodes)
     if arguments.gif is not None and arguments.gif.suffix != ".gif":
         raise ValueError(f"a film is written as a .gif; got {arguments.gif}.")
-    from latentctx_agents.model_folder import told_by
+    from latentctx_agents.model_folder import kind_of
 
-    config = told_by(arguments.policy)
-    if "agent" in config:
+    kind = kind_of(arguments.policy)
+    if kind == "goal agent":
         raise ValueError(
             f"{arguments.policy} is an agent of PVDR: `latentctx pvdr act --agent {arguments.policy}` measures it."
         )
-    if "world_model" in config:
+    if kind == "AIME agent":
         from latentctx_agents.aime.agent import load_agent
         from latentctx_agents.returns import EVALUATION_SEED, summary_of
 
