@@ -27,6 +27,7 @@ METHODS = {
     "supervised": "without reinforcement",
     "one-sample": "one draw, nothing chosen",
     "goal-ppo": "PPO without plans",
+    "lapo": "latent actions, no plans",
     "straight": "straight to the goal, no plans",
 }
 TOLD = {

@@ -18,7 +18,9 @@ from latentctx_agents.pvdr.alignment import AlignmentPolicy
 from latentctx_agents.pvdr.distance import ActionDistance, Distance, TokenDistance, colours_of, distance_of
 from latentctx_agents.pvdr.evidence import EvidenceConfig, evidence_loss
 from latentctx_agents.pvdr.folder import load_video_model
-from latentctx_agents.pvdr.goal_ppo import GoalPpo, TokenGoalVecEnv
+from latentctx_agents.pvdr.goal_ppo import GoalPpo
+from latentctx_agents.pvdr.lapo import Lapo, LatentActionVecEnv
+from latentctx_agents.pvdr.latent_actions import LatentActionConfig, LatentActions
 from latentctx_agents.pvdr.model import DynamicsModel
 from latentctx_agents.pvdr.online import Online, encoded
 from latentctx_agents.pvdr.online_config import OnlineConfig
@@ -28,6 +30,7 @@ from latentctx_agents.pvdr.ranking import rank, rows_of, told_of_actions
 from latentctx_agents.pvdr.reading import reading_of
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.straight import Straight, WayVecEnv
+from latentctx_agents.pvdr.token_venv import TokenVecEnv
 from latentctx_agents.pvdr.trunks import VectorTrunk
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, world_of
 from latentctx_agents.results import read_results
@@ -383,7 +386,7 @@ def test_supervision_reads_windows_as_acting_reads_plans(video_model, acted, rea
 
 def test_the_baseline_without_plans_sees_frames_and_goal(video_model):
     model, _ = load_video_model(video_model)
-    env = TokenGoalVecEnv(make_envs(SHORT, 0), model.tokenizer)
+    env = TokenVecEnv(make_envs(SHORT, 0), model.tokenizer)
     first = env.reset()
     assert first.shape == (1, 3 * 64 * TINY.tokenizer.code_dim)
     before, now, goal = first.reshape(3, -1)  # planes of each picture
@@ -413,6 +416,27 @@ def test_the_baseline_that_goes_straight_sees_the_way_and_does_it(video_model):
     curve = list(Straight(model, SHORT).run())
     assert [done for done, _ in curve] == [0, 8]
     assert {"success", "distance_left", "metric"} <= curve[-1][1].keys()
+
+
+def test_the_baseline_of_latent_actions_does_what_videos_and_random_actions_taught(video_model):
+    model, record = load_video_model(video_model)
+    torch.manual_seed(0)
+    learner = LatentActions(model, LatentActionConfig(numbers=3, ahead=2), 4).eval()
+    env = LatentActionVecEnv(make_envs(SHORT, 0), model.tokenizer, learner)
+    first = env.reset()
+    seen = torch.from_numpy(env.seen.astype(np.int64))
+    with torch.no_grad():
+        wanted = learner.actions(seen[:, :2], learner.wanted(seen)).clamp(-1.0, 1.0)
+    assert np.allclose(first[0, -4:], wanted.numpy(), atol=1e-5)
+    assert np.array_equal(first[0, :-4], TokenVecEnv.observe(env)[0])
+    env.close()
+    curve = list(Lapo(model, SHORT, record).run())
+    assert [done for done, _ in curve] == [0, 8]
+    assert {"success", "distance_left", "code_accuracy_changed", "latent_policy", "decoded"} <= curve[0][
+        1
+    ].keys()
+    with pytest.raises(ValueError, match="holds other clips than the model was pretrained on"):
+        Lapo(model, SHORT, {**record, "dataset_hash": "0" * 64})
 
 
 def test_runs_of_different_seeds_share_no_episode():
@@ -524,11 +548,19 @@ def test_rows_name_what_ran_and_nothing_that_did_not():
         for method in METHODS
     }
     assert all(setting["render_profile"] == "fast" for setting in found.values())
-    assert {name for name, setting in found.items() if setting["plans"] == 0} == {"goal-ppo", "straight"}
+    assert {name for name, setting in found.items() if setting["plans"] == 0} == {
+        "goal-ppo",
+        "straight",
+        "lapo",
+    }
     assert found["one-sample"]["plans"] == 1
-    for name in ("goal-ppo", "straight"):
+    for name in ("goal-ppo", "straight", "lapo"):
         assert not {"reads", "near", "future"} & found[name].keys()
     assert (found["pvdr"]["batch_size"], found["pvdr"]["metric.batch_size"]) == ("4, 8", 8)
+    assert "metric_steps" not in found["lapo"] and found["lapo"]["latent_actions.first_steps"] == 2
+    assert not any(
+        name.startswith("latent_actions") for name in found["pvdr"].keys() | found["straight"].keys()
+    )
     assert "batch_size" not in found["straight"] and "metric.batch_size" not in found["goal-ppo"]
     assert found["goal-ppo"]["rollout"] == 4 and "spread" not in found["pvdr"]  # the default is not named
     frozen = PvdrStudyConfig(online=OnlineConfig(freeze="none", rewards=RewardConfig(nearer="image")))

@@ -5,6 +5,7 @@ import torch
 
 from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.pvdr.action_metric import MetricConfig
+from latentctx_agents.pvdr.latent_actions import LatentActionConfig
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_envs.encoders.dynamics.config import DynamicsConfig, TokenizerConfig
 
@@ -17,6 +18,7 @@ SHORT = OnlineConfig(
     envs=1, decisions=8, rollout=4, random_episodes=1, plans=3, tokenizer_steps=2, first_steps=(2, 2),
     steps=(1, 1), batch_size=(4, 8), evaluate_every=8, episodes=1,
     metric=MetricConfig(first_steps=2, steps=1, batch_size=8),
+    latent_actions=LatentActionConfig(codes=FEW, policy=FEW, first_steps=2, steps=1),
 )  # fmt: skip
 
 

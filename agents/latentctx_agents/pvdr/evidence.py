@@ -73,10 +73,10 @@ def evidence_loss(
         beside = beta * balanced
         if config.retell:
             moved = (context != context[:, :1]).any(dim=1, keepdim=True)
-            retold, right = _cross_entropy(model.retelling(features), context, moved, config)
+            retold, right = token_cross_entropy(model.retelling(features), context, moved, config)
             beside = beside + config.retell * retold
             told = {"retold": retold.item(), "retold_changed": right.item()}
-    cross_entropy, right = _cross_entropy(
+    cross_entropy, right = token_cross_entropy(
         model.decoder(context, latent), future, future != context[:, -1:], config
     )
     return cross_entropy + beside, {
@@ -87,7 +87,7 @@ def evidence_loss(
     }
 
 
-def _cross_entropy(
+def token_cross_entropy(
     logits: Tensor, tokens: Tensor, changed: Tensor, config: EvidenceConfig
 ) -> tuple[Tensor, Tensor]:
     """Of logits (b, t, 64, codes), changed tokens counting more; and the share of those that the largest logit names."""

@@ -2,60 +2,18 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv
 
 from latentctx_agents.optim import Metrics
 from latentctx_agents.pvdr.alignment import AlignmentPolicy
 from latentctx_agents.pvdr.folder import VideoModel
-from latentctx_agents.pvdr.goal_venv import GoalVecEnv
 from latentctx_agents.pvdr.online import adapt_tokenizer, between_ends, make_agent
 from latentctx_agents.pvdr.online_config import OnlineConfig
-from latentctx_agents.pvdr.tokenizer import Tokenizer
-from latentctx_agents.pvdr.tokens import tokens_of
+from latentctx_agents.pvdr.token_venv import SEEN, TokenVecEnv
 from latentctx_agents.pvdr.trunks import PlanesTrunk
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, measured, random_episodes
-
-SEEN = 3  # pictures: the frame before, the frame, the goal
-
-
-class TokenGoalVecEnv(GoalVecEnv):
-    """Observations float32 (3 c * 64): codebook vectors of the last two frames and of the goal, as planes; reward r_goal.
-
-    Args:
-        venv: worlds whose observations are a Dict of frames "observation" and "desired_goal".
-        tokenizer: whose vectors.
-    """
-
-    def __init__(self, venv: VecEnv, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        length = 64 * tokenizer.config.code_dim
-        super().__init__(venv, spaces.Box(-np.inf, np.inf, (SEEN * length,), np.float32))
-        self._vectors = np.zeros((venv.num_envs, SEEN, length), np.float32)
-
-    def begin(self, rows: np.ndarray, frames: np.ndarray, goals: np.ndarray) -> None:
-        """Episodes begin: the frame before the first one is the first one."""
-        first = self._of(frames)
-        self._vectors[rows] = np.stack([first, first, self._of(goals)], axis=1)
-
-    def move(self, frames: np.ndarray, towards: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
-        """All environments moved; the reward is that of coming nearer."""
-        self._vectors[:, 0] = self._vectors[:, 1]
-        self._vectors[:, 1] = self._of(frames)
-        return towards
-
-    def observe(self) -> np.ndarray:
-        """The vectors, one after the other."""
-        return self._vectors.reshape(self.num_envs, -1).copy()
-
-    def _of(self, frames: np.ndarray) -> np.ndarray:
-        tokens = tokens_of(self._tokenizer, frames)
-        with torch.inference_mode():
-            return self._tokenizer.encoder.vectors(tokens).movedim(-1, 1).flatten(1).numpy()
 
 
 class GoalPpo:
@@ -77,7 +35,7 @@ class GoalPpo:
         venv = make_envs(config, config.first_seed)
         films = random_episodes(venv, config.random_episodes, self._rng)
         adapt_tokenizer(self._tokenizer, films.pictures(), config, self._rng)
-        env = TokenGoalVecEnv(venv, self._tokenizer)
+        env = TokenVecEnv(venv, self._tokenizer)
 
         def between() -> None:
             left = max(0.0, 1.0 - agent.num_timesteps / config.decisions)
@@ -100,5 +58,5 @@ class GoalPpo:
         venv.close()
 
     def _evaluate(self, policy: AlignmentPolicy) -> Metrics:
-        env = TokenGoalVecEnv(make_envs(self.config, EVALUATION_SEED), self._tokenizer)
+        env = TokenVecEnv(make_envs(self.config, EVALUATION_SEED), self._tokenizer)
         return measured(env, policy, self.config.episodes)

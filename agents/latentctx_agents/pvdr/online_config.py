@@ -9,6 +9,7 @@ import numpy as np
 from latentctx_agents.pvdr.action_metric import MetricConfig
 from latentctx_agents.pvdr.distance import Near
 from latentctx_agents.pvdr.evidence import EvidenceConfig
+from latentctx_agents.pvdr.latent_actions import LatentActionConfig
 from latentctx_agents.pvdr.planning_env import RewardConfig
 from latentctx_agents.pvdr.reading import Reads
 from latentctx_envs.rendering import RenderProfile
@@ -26,6 +27,7 @@ LEARNS = (
     "evaluate_every",
 )  # what decides every training online, beside what its rows always name
 METRIC = ("metric",)  # one with places
+LATENT_ACTIONS = ("latent_actions",)  # one with latent actions
 PLANS = (
     "astray",
     "freeze",
@@ -76,6 +78,7 @@ class OnlineConfig:
     batch_size: tuple[int, int] = (32, 256)  # windows of a step of either
     learning_rate: tuple[float, float, float] = (5e-4, 2e-4, 1e-3)  # of tokenizer, dynamics and supervision
     supervision: tuple[float, float] = (1.0, 1.0)  # shares of its learning rate at first and at last
+    latent_actions: LatentActionConfig = field(default_factory=LatentActionConfig)  # of the baseline `lapo`
     evaluate_every: int = 1200  # decisions, in whole rollouts of all environments
     episodes: int = 20  # of each evaluation, without random choices of actions
     seed: int = 0

@@ -124,7 +124,7 @@ def train_tokenizer(
     """Train the tokenizer on single frames of the clips that are not held out."""
     directory.mkdir(parents=True, exist_ok=True)
     device = next(model.parameters()).device
-    chosen = training_clips(clips, config)
+    chosen = training_clips(clips, config.clips)
     rng = np.random.default_rng(config.seed)
 
     def draw(count: int) -> Tensor:
@@ -142,7 +142,7 @@ def _train_dynamics(
 ) -> Iterator[tuple[int, Metrics]]:
     directory.mkdir(parents=True, exist_ok=True)
     device = next(model.parameters()).device
-    chosen = training_clips(clips, config)
+    chosen = training_clips(clips, config.clips)
     rng = np.random.default_rng(config.seed + 1)
     training = Training([model.dynamics], config.optimizer, rng)
     batch, length = config.optimizer.batch_size, config.model.window
@@ -157,20 +157,18 @@ def _train_dynamics(
     yield from run_resumable(training, loss, directory)
 
 
-def training_clips(clips: Clips, config: VideoTraining) -> np.ndarray:
-    """Numbers of the clips that are trained on.
+def training_clips(clips: Clips, count: int | None) -> np.ndarray:
+    """Numbers of the clips that are trained on: the first so many that are not held out, or all of them.
 
     Raises:
-        ValueError: there are fewer than the config asks for.
+        ValueError: there are fewer.
     """
     chosen, _ = clips.split()
-    if config.clips is None:
+    if count is None:
         return chosen
-    if config.clips > len(chosen):
-        raise ValueError(
-            f"{clips.folder} has {len(chosen)} clips to train on, clips={config.clips}: build more."
-        )
-    return chosen[: config.clips]
+    if count > len(chosen):
+        raise ValueError(f"{clips.folder} has {len(chosen)} clips to train on, clips={count}: build more.")
+    return chosen[:count]
 
 
 def _record(config: VideoTraining, clips: Clips, seconds: float) -> dict[str, object]:

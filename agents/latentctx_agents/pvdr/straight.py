@@ -1,25 +1,22 @@
 """A baseline that plans nothing: it walks straight along the learned distance, by the way from here to the goal."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from latentctx_agents.optim import Metrics
 from latentctx_agents.pvdr.action_metric import ActionMetric, MetricLearner
 from latentctx_agents.pvdr.folder import VideoModel
-from latentctx_agents.pvdr.goal_venv import GoalVecEnv
 from latentctx_agents.pvdr.online import adapt_tokenizer, between_ends
 from latentctx_agents.pvdr.online_config import OnlineConfig
-from latentctx_agents.pvdr.replay import Replay
+from latentctx_agents.pvdr.token_venv import TokenVecEnv
 from latentctx_agents.pvdr.tokens import tokenize
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, make_envs, measured, random_episodes, remember
 
 
-class WayVecEnv(GoalVecEnv):
+class WayVecEnv(TokenVecEnv):
     """Observations float32 (a): the sum of actions from here to the goal, as a metric tells it; reward r_goal.
 
     Args:
@@ -29,28 +26,13 @@ class WayVecEnv(GoalVecEnv):
     """
 
     def __init__(self, venv: VecEnv, model: VideoModel, metric: ActionMetric) -> None:
-        self._tokenizer, self._metric = model.tokenizer, metric
-        super().__init__(venv, spaces.Box(-np.inf, np.inf, (metric.place.out_features,), np.float32))
-        self.replay = Replay(venv.num_envs, model.config.context, model.config.future)
-        self._seen = np.zeros((venv.num_envs, 2, 64), np.int16)  # tokens of the frame and of the goal
-
-    def begin(self, rows: np.ndarray, frames: np.ndarray, goals: np.ndarray) -> None:
-        """Episodes of some environments begin."""
-        self._seen[rows] = tokenize(self._tokenizer, np.stack([frames, goals], axis=1))
-        for row in rows.tolist():
-            self.replay.begin(row, self._seen[row, 0].copy())
-
-    def move(self, frames: np.ndarray, towards: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
-        """All environments moved: remember it."""
-        self._seen[:, 0] = tokenize(self._tokenizer, frames)
-        for row in range(self.num_envs):
-            self.replay.add(row, self.actions[row], self._seen[row, 0].copy())
-        return towards
+        self._metric = metric
+        super().__init__(venv, model.tokenizer, size=metric.place.out_features)
 
     def observe(self) -> np.ndarray:
         """The way from here to the goal."""
         with torch.inference_mode():
-            here, goal = self._metric(torch.from_numpy(self._seen.astype(np.int64))).unbind(1)
+            here, goal = self._metric(torch.from_numpy(self.seen[:, 1:].astype(np.int64))).unbind(1)
         return (goal - here).numpy()
 
 

@@ -15,8 +15,9 @@ from latentctx_agents.pvdr.acting import act
 from latentctx_agents.pvdr.agent import save_agent
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
+from latentctx_agents.pvdr.lapo import Lapo
 from latentctx_agents.pvdr.online import Online
-from latentctx_agents.pvdr.online_config import LEARNS, METRIC, PLANS, OnlineConfig
+from latentctx_agents.pvdr.online_config import LATENT_ACTIONS, LEARNS, METRIC, PLANS, OnlineConfig
 from latentctx_agents.pvdr.pictures import draw_episode
 from latentctx_agents.pvdr.straight import Straight
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, world_of
@@ -26,7 +27,7 @@ from latentctx_envs.meta_world.splits import TASKS as META_WORLD
 from latentctx_envs.ogbench.context import TASKS as OGBENCH_TASKS
 
 FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sample"
-GOAL_PPO, STRAIGHT = "goal-ppo", "straight"
+GOAL_PPO, STRAIGHT, LAPO = "goal-ppo", "straight", "lapo"
 METHODS: dict[str, dict[str, Any]] = {
     FULL: {},
     SCRATCH: {"freeze": "none"},  # the same code on a model that has seen no video
@@ -34,9 +35,10 @@ METHODS: dict[str, dict[str, Any]] = {
     ONE_SAMPLE: {"plans": 1},  # acts on whatever the prior draws; nothing is chosen
     GOAL_PPO: {},  # no video model: PPO on the tokens of frame and goal, for the same reward of coming nearer
     STRAIGHT: {},  # the tokenizer alone: straight along the distance that is learned from actions
+    LAPO: {},  # a policy of latent actions that videos teach, and what random actions say these are
 }
 """What each method changes in the whole one."""
-_PLANLESS: dict[str, type[GoalPpo | Straight]] = {GOAL_PPO: GoalPpo, STRAIGHT: Straight}
+_PLANLESS = (GOAL_PPO, STRAIGHT, LAPO)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,7 @@ def _curve(
     if method == SCRATCH:
         torch.manual_seed(seed)
         pretrained = VideoModel(pretrained.config)
-    agent = _PLANLESS.get(method, Online)(pretrained, online)
+    agent = _agent(method, pretrained, online, record)
     curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
     if isinstance(agent, Online):
         ended = agent.agent()
@@ -147,6 +149,14 @@ def _curve(
         known = {name: record[name] for name in ("dataset", "dataset_hash")} if method != SCRATCH else {}
         save_agent(ended, place / "agent", {"online": dataclasses.asdict(online), **known})
     return curve
+
+
+def _agent(
+    method: str, model: VideoModel, online: OnlineConfig, record: dict[str, Any]
+) -> Online | GoalPpo | Straight | Lapo:
+    if method == LAPO:
+        return Lapo(model, online, record)
+    return {GOAL_PPO: GoalPpo, STRAIGHT: Straight}.get(method, Online)(model, online)
 
 
 def rows_of(
@@ -167,7 +177,7 @@ def rows_of(
         "budget": online.decisions, "random_episodes": online.random_episodes, "stride": online.stride,
         "render_profile": online.render_profile, "tokenizer_steps": online.tokenizer_steps,
         **({"reads": online.reads, "near": online.near, "future": int(trained["model"]["future"])} if plans else {}),
-        **({} if method == GOAL_PPO else {"metric_steps": online.metric.first_steps}),
+        **({} if method in (GOAL_PPO, LAPO) else {"metric_steps": online.metric.first_steps}),
         **({} if method == SCRATCH or trained["clips"] is None else {"clips": int(trained["clips"])}),
         **_unusual(config, method),
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
@@ -188,6 +198,6 @@ def rows_of(
 
 def _unusual(config: PvdrStudyConfig, method: str) -> dict[str, Any]:
     """Options of all cells that differ from the defaults, of those that decide what this method does."""
-    places = () if method == GOAL_PPO else METRIC
+    places = {GOAL_PPO: (), LAPO: LATENT_ACTIONS}.get(method, METRIC)
     plans = () if method in _PLANLESS else tuple(name for name in PLANS if name not in METHODS[method])
     return config.online.changed((*LEARNS, *places, *plans))
