@@ -125,6 +125,23 @@ def test_a_file_in_the_place_of_a_folder_is_told(words, tmp_path, capsys):
     assert (tmp_path / "file").read_text() == "keep"
 
 
+def test_without_the_extra_a_command_names_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tyro", None)
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    assert "pip install 'latentctx-envs[agents]'" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As in `latentctx data list | head`."""
+    listing = [sys.executable, "-m", "latentctx_agents.cli", "data", "list"]
+    with subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait() == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 import gymnasium as gym
 
 from latentctx_agents.cli.dispatch import Commands, command_of
+from latentctx_envs.extras import require
 
 HERE = "latentctx_agents.cli"
 COMMANDS: Commands = {
@@ -81,12 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"latentctx: no command {words[0]!r}; choose from {', '.join(COMMANDS)}.", file=sys.stderr)
         sys.exit(2)
     try:
+        require("tyro", "agents")  # what every command reads its options with
         command_of(COMMANDS[words[0]][0])(words[1:])
     except KeyboardInterrupt:
         resumes = words[0] in RESUMED or tuple(words[:2]) in RESUMED
         what = "continues where it was" if resumes else "starts anew"
         print(f"\nlatentctx: stopped; the same command {what}.", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever reads, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, ImportError, OSError, RuntimeError, MemoryError, gym.error.Error) as error:
         if os.environ.get("LATENTCTX_DEBUG"):
             raise
