@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,kitchen,ogbench,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,films,kitchen,ogbench,dev]'
 	@touch $(STAMP)
 
 # $(call apt,what it is,Debian packages): install as root or with passwordless sudo, or print the line to run
@@ -74,7 +74,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,kitchen,ogbench,dev,bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[agents,films,kitchen,ogbench,dev,bench]'
 	$(BIN)/python benchmarks/run_all.py
 	$(BIN)/python docs/tables.py
 

@@ -30,7 +30,7 @@ class Shot:
     task: str  # "" where the world has but one
     earned: float | None = None  # its return, if it has one
     frames: np.ndarray  # uint8 (t, h, w, 3)
-    seconds: float  # between two frames [s]
+    seconds: float | None  # between two frames [s], where it is known
 
 
 def show(dataset_id: str, folder: Path, *, episodes: int = 6, image_size: int = 96) -> list[Path]:
@@ -95,7 +95,8 @@ def contact_sheet(shots: Sequence[Shot]) -> Image.Image:
         chosen = np.linspace(0, len(shot.frames) - 1, COLUMNS).round().astype(int).tolist()
         for column, index in enumerate(chosen):
             left = MARGIN + column * side
-            draw.text((left + 4, top + 2), f"{index * shot.seconds:.2f} s", fill=(110, 110, 110))
+            when = f"frame {index}" if shot.seconds is None else f"{index * shot.seconds:.2f} s"
+            draw.text((left + 4, top + 2), when, fill=(110, 110, 110))
             sheet.paste(Image.fromarray(shot.frames[index]), (left, top + LABEL))
     return sheet
 

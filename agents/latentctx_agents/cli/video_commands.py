@@ -13,6 +13,7 @@ from latentctx_datasets.sheet import Shot, contact_sheet, write_gif
 from latentctx_datasets.videos import Clips, clips_root, open_clips
 from latentctx_datasets.videos.bair import build_bair
 from latentctx_datasets.videos.clips import read_index
+from latentctx_datasets.videos.films import build_films
 from latentctx_datasets.videos.joining import join
 from latentctx_datasets.videos.meta_world import build_meta_world
 from latentctx_datasets.videos.play import TASKS, build_play
@@ -66,6 +67,17 @@ class Bair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Films:
+    """Cut films of your own: MP4 and such, GIF, arrays uint8 (t, height, width, 3), or folders of pictures, one a film."""
+
+    source: Path  # folder that holds them, or holds folders that do
+    frames: int = 16  # of a clip
+    every: int = 1  # one frame in so many; about as much should move as in a decision of what will act
+    path: Path | None = None  # folder; by default "films-<name of the source>" in the videos' folder
+    workers: int | None = None  # processes; by default one a core
+
+
+@dataclass(frozen=True, kw_only=True)
 class Join:
     """Make one set of several of one length and size; files are linked, not copied, where the disk allows."""
 
@@ -95,6 +107,7 @@ def videos(words: list[str]) -> None:
         | Annotated[Play, tyro.conf.subcommand("play")]
         | Annotated[MetaWorld, tyro.conf.subcommand("meta-world")]
         | Annotated[Bair, tyro.conf.subcommand("bair")]
+        | Annotated[Films, tyro.conf.subcommand("films")]
     )
     commands: Any = (
         Annotated[List, tyro.conf.subcommand("list")]
@@ -104,7 +117,9 @@ def videos(words: list[str]) -> None:
     if words[:1] == ["build"]:
         arguments = tyro.cli(sources, args=_source_and_task(words[1:]), prog="latentctx videos build")
     else:
-        about = "Clips without actions. `latentctx videos build push|play|meta-world:TASK|bair` makes some."
+        about = (
+            "Clips without actions. `latentctx videos build push|play|meta-world:TASK|bair|films` makes some."
+        )
         arguments = tyro.cli(commands, args=words, prog="latentctx videos", description=about)
     HANDLERS[type(arguments)](arguments)
 
@@ -140,6 +155,11 @@ def _bair(arguments: Bair) -> None:
     _say(build_bair(arguments.source, arguments.path, **settings))
 
 
+def _films(arguments: Films) -> None:
+    cut: Any = {"frames": arguments.frames, "every": arguments.every, "workers": arguments.workers}
+    _say(build_films(arguments.source, arguments.path, **cut))
+
+
 def _join(arguments: Join) -> None:
     _say(join(arguments.name, arguments.sets, arguments.path))
 
@@ -169,7 +189,7 @@ def _view(arguments: View) -> None:
         raise ValueError(f"clips starts at 1; got {arguments.clips}.")
     clips = open_clips(arguments.name)
     numbers = np.unique(np.linspace(0, len(clips) - 1, arguments.clips).round().astype(int)).tolist()
-    seconds = float(clips.facts.get("interval_s", 1.0))
+    seconds = clips.facts.get("interval_s")
     source = clips.facts["source"]
     shots = [
         Shot(number=number, kind="clip", task=source, frames=np.asarray(clips[number]), seconds=seconds)
@@ -187,6 +207,7 @@ HANDLERS: dict[type, Callable[..., None]] = {
     Play: _play,
     MetaWorld: _meta_world,
     Bair: _bair,
+    Films: _films,
     Join: _join,
     List: _list,
     View: _view,

@@ -47,9 +47,18 @@ def source_of(plan: dict[str, Any]) -> Source:
         from latentctx_datasets.videos.meta_world import meta_world_clips as source
     elif name == "play":
         from latentctx_datasets.videos.play import play_clips as source
+    elif name == "films":
+        from latentctx_datasets.videos.films import film_clips as source
     else:
-        raise DatasetError(f"clips come from push, play, meta-world or bair; got {name!r}.")
+        raise DatasetError(f"clips come from push, play, meta-world, films or bair; got {name!r}.")
     return source
+
+
+def spread(length: int, frames: int) -> list[int]:
+    """Where the clips of a sequence begin: as few as cover it, evenly; none if it is too short."""
+    if length < frames:
+        return []
+    return np.linspace(0, length - frames, -(-length // frames)).round().astype(int).tolist()
 
 
 def build(folder: Path, plan: dict[str, Any], *, workers: int | None = None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.replay import latent_env
-from latentctx_datasets.videos.building import build
+from latentctx_datasets.videos.building import build, spread
 from latentctx_datasets.videos.clips import Clip, Clips, clips_root
 from latentctx_envs.meta_world.env import FPS
 from latentctx_envs.meta_world.goal_env import ACTION_REPEAT, CAMERA_POSITION, IMAGE_SIZE
@@ -124,11 +124,8 @@ def _plan(dataset_id: str, frames: int, profile: RenderProfile) -> dict[str, Any
 def _starts(steps: int, frames: int) -> list[int]:
     """States at which the clips of a demonstration of so many steps begin; the last one shows its end."""
     shown = steps // ACTION_REPEAT + 1  # every second of steps + 1 states
-    if shown < frames:
-        return []
     left_out = steps % ACTION_REPEAT  # so that the last state is among those shown
-    spread = np.linspace(0, shown - frames, -(-shown // frames)).round().astype(int)
-    return (left_out + ACTION_REPEAT * spread).tolist()
+    return [left_out + ACTION_REPEAT * start for start in spread(shown, frames)]
 
 
 def _name(task: str) -> str:
