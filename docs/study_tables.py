@@ -50,6 +50,10 @@ PAPER: dict[str, dict[int, dict[str, float]]] = {
         5: {"inverse_dynamics": 0.28, "behavior_cloning": 0.26, "scratch": 0.39, "states": 0.55},
         10: {"inverse_dynamics": 0.40, "behavior_cloning": 0.45, "scratch": 0.44, "states": 0.78},
     },
+    "r3m": {
+        5: {"inverse_dynamics": 0.41, "behavior_cloning": 0.44, "scratch": 0.50, "states": 0.72},
+        10: {"inverse_dynamics": 0.69, "behavior_cloning": 0.60, "scratch": 0.68, "states": 0.82},
+    },
 }  # fmt: skip
 
 

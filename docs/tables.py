@@ -260,6 +260,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
         [STUDY_PAGE],
     ),
     "study-ml45": (lambda: study_tables.beside_paper_table("ml45"), [STUDY_PAGE]),
+    "study-r3m": (lambda: study_tables.beside_paper_table("r3m"), [STUDY_PAGE]),
     "study-demos": (lambda: study_tables.demos_table("point-mass"), [STUDY_PAGE]),
     "study-visible": (lambda: study_tables.visible_table("point-mass", 2), [STUDY_PAGE]),
     "study-features": (lambda: study_tables.features_table("point-mass"), [STUDY_PAGE]),
