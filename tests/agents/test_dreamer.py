@@ -264,6 +264,25 @@ def test_an_episode_that_does_not_repeat_is_not_recorded(tmp_path, monkeypatch):
     assert [len(episode) for episode in made.iterate_episodes()] == [8] * 6
 
 
+def test_a_finished_dreamer_with_its_dataset_is_only_told_again(tmp_path, monkeypatch, capsys):
+    for place in (module, dataset):
+        monkeypatch.setattr(place, "ENV_KWARGS", {**module.ENV_KWARGS, "max_episode_steps": 8})
+    command = ["dreamer", "quick", "--out", str(tmp_path), "--dataset", "mine/own-v0"]
+    few = {"rounds": 2, "episodes": 2, "first-updates": 1, "updates": 1, "length": 6, "snapshots": 2}
+    options = [word for name, number in few.items() for word in (f"--{name}", str(number))]
+    main([*command, *options])
+    first, digest = capsys.readouterr().out, library.verify("mine/own-v0")
+    main([*command, *options])
+    assert capsys.readouterr().out == first
+    assert library.verify("mine/own-v0") == digest
+    file = tmp_path / "episodes" / "round-00001.npz"
+    with np.load(file) as arrays:
+        changed = {**arrays, "previous_actions": 0.5 * arrays["previous_actions"]}
+    np.savez(file, **changed)
+    with pytest.raises(library.ExistsError, match="is already in"):  # of other episodes
+        dataset.make_dataset(dataclasses.replace(TINY, rounds=2), tmp_path, "mine/own-v0")
+
+
 @pytest.mark.parametrize(
     "wrong", [{"task": "hopper-hop"}, {"horizon": 1}, {"rounds": 1}, {"ensemble": 1}, {"random_rounds": 0}]
 )

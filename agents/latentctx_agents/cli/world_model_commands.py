@@ -137,9 +137,8 @@ def aime_online(words: list[str]) -> None:
 def dreamer(words: list[str]) -> None:
     """Train one agent in imagination."""
     from latentctx_agents.dreamer import config as presets
-    from latentctx_agents.dreamer.dataset import make_dataset
+    from latentctx_agents.dreamer.dataset import make_dataset, refuse_taken
     from latentctx_agents.dreamer.train import train
-    from latentctx_datasets import library
 
     @dataclass(frozen=True, kw_only=True)
     class Dreamer:
@@ -162,10 +161,10 @@ def dreamer(words: list[str]) -> None:
         args=words,
         prog="latentctx dreamer",
     )
-    if arguments.dataset is not None:
-        library.refuse_taken(arguments.dataset)  # before hours of training
-    one_thread()
     config = arguments.config
+    if arguments.dataset is not None:
+        refuse_taken(config, arguments.out, arguments.dataset)  # before hours of training
+    one_thread()
     name = "plan2explore" if config.explore else "dreamer"
     with training_bar(f"{name} {config.task}", config.rounds, metric="return", unit="round") as advance:
         train(config, arguments.out, device=arguments.device, on_round=advance)
