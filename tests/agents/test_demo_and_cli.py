@@ -226,6 +226,37 @@ def test_comments_of_options_stand_where_help_finds_them(capsys):
     assert not lost
 
 
+def test_a_place_that_cannot_be_written_to_is_refused_before_anything_is_done(tmp_path, capsys):
+    file, folder = tmp_path / "file", tmp_path / "folder.gif"
+    file.write_text("keep")
+    folder.mkdir()
+    below = file / "deep" / "file"
+    in_file, in_folder = f"{file} is a file where a folder is wanted", f"{folder} is a folder: name a file"
+    cases = [
+        (["evaluate", "x", "--gif", below.with_suffix(".gif")], in_file),
+        (["evaluate", "x", "--gif", folder], in_folder),
+        (["pvdr", "judge", "--picture", below.with_suffix(".png")], in_file),
+        (["pvdr", "judge", "--picture", tmp_path / "a.mp4"], "is drawn is written as a .png"),
+        (["pvdr", "judge", "--results", below], in_file),
+        (["pvdr", "act", "--agent", "x", "--picture", below.with_suffix(".png")], in_file),
+        (["pvdr", "distances", "--results", below], in_file),
+        (["demonstrator", "evaluate", "walker-run", "--results", file], "is no results CSV"),
+        (["study", "floors", "--out", file], "is no results CSV"),
+        (["study", "scripted", "--out", below], in_file),
+        (["study", "goal-rl", "--out", below], in_file),
+        (["study", "theory", "--images", file], in_file),
+        (["data", "build", "latentctx/point-mass/expert-v0", "--card", file], in_file),
+        (["finetune", "--out", below], in_file),
+        (["world-model", "quick", "--out", below], in_file),
+        (["report", "x", "--out", folder], in_folder),
+    ]
+    for words, said in cases:
+        with pytest.raises(SystemExit):
+            main([str(word) for word in words])
+        assert said in capsys.readouterr().err, words
+    assert file.read_text() == "keep"
+
+
 def test_an_encoder_that_is_not_there_is_refused_before_demonstrations_are_built(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     with pytest.raises(SystemExit):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from latentctx_agents.cli.shared import check_folder
 from latentctx_agents.cli.tables import print_table
 from latentctx_datasets import RECIPES, Recipe, cards, collect, copies, demonstrators, library
 from latentctx_envs.rendering import RenderProfile
@@ -155,6 +156,7 @@ def data(words: list[str]) -> None:
 
 
 def _build(arguments: Build) -> None:
+    check_folder(arguments.card)
     digest = collect.build(arguments.id, force=arguments.force)
     print(f"{arguments.id} {digest}")
     print(f"in {library.root() / arguments.id}")
@@ -212,6 +214,7 @@ def _export_videos(arguments: ExportVideos) -> None:
 def _view(arguments: View) -> None:
     from latentctx_datasets.sheet import show
 
+    check_folder(arguments.out)
     shown = {"episodes": arguments.episodes, "image_size": arguments.image_size}
     for path in show(arguments.id, arguments.out, **shown):
         print(path)

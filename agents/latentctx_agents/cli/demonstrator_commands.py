@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
+from latentctx_agents.cli.shared import check_csv
 from latentctx_agents.demonstrator_publishing import publish
 from latentctx_agents.demonstrators import DemonstratorConfig, train
 from latentctx_agents.results import write_results
@@ -80,6 +81,7 @@ def _evaluate(arguments: Evaluate) -> None:
     task = arguments.task if arguments.task is not None else arguments.source
     if task not in ENV_IDS:
         raise ValueError(f"--task must be one of {', '.join(ENV_IDS)}; got {task!r}.")
+    check_csv(arguments.results)
     rows = measure(TrainedPolicy(arguments.source, arguments.snapshot), task, episodes=arguments.episodes)
     if arguments.results is not None:
         write_results(arguments.results, rows)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from latentctx_agents.cli.shared import check_count, one_thread
+from latentctx_agents.cli.shared import check_count, check_file, check_folder, one_thread
 from latentctx_agents.cli.tables import print_table
 from latentctx_agents.progress import training_bar
 from latentctx_datasets import View
@@ -93,6 +93,7 @@ def pretrain(words: list[str]) -> None:
         args=words,
         prog="latentctx pretrain",
     )
+    check_folder(arguments.out)
     if not (arguments.out / "encoder").is_dir():
         collect.ensure(arguments.config.dataset)
     with training_bar(f"pretrain {arguments.config.objective}", arguments.config.optimizer.steps) as advance:
@@ -137,6 +138,7 @@ def finetune(words: list[str]) -> None:
     name = f"{method}-goal{arguments.goal}-demos{config.demos}-seed{config.seed}"
     out = arguments.out or Path("runs/finetune") / name
     refuse_foreign(out, own=FILES, what="a policy")
+    check_folder(out)
     collect.ensure(arguments.dataset)
     cell = cells.Cell(
         method=method,
@@ -158,8 +160,7 @@ def evaluate(words: list[str]) -> None:
     """Evaluate what was trained."""
     arguments = tyro.cli(Evaluate, args=words, prog="latentctx evaluate")
     check_count("episodes", arguments.episodes)
-    if arguments.gif is not None and arguments.gif.suffix != ".gif":
-        raise ValueError(f"a film is written as a .gif; got {arguments.gif}.")
+    check_file(arguments.gif, ".gif")
     from latentctx_agents.model_folder import kind_of
 
     kind = kind_of(arguments.policy)
@@ -205,6 +206,7 @@ def evaluate(words: list[str]) -> None:
 def report(words: list[str]) -> None:
     """Write a report."""
     arguments = tyro.cli(Report, args=words, prog="latentctx report")
+    check_file(arguments.out)
     from latentctx_agents.report import write_report
 
     print(f"report: {write_report(arguments.source, arguments.out)}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from latentctx_agents.cli.dispatch import Commands, dispatch
-from latentctx_agents.cli.shared import one_thread
+from latentctx_agents.cli.shared import check_csv, check_file, one_thread
 from latentctx_agents.cli.tables import print_table
 from latentctx_agents.progress import training_bar
 
@@ -56,7 +56,7 @@ def judge(words: list[str]) -> None:
     from latentctx_agents.pvdr.folder import load_video_model
     from latentctx_agents.pvdr.pictures import draw_samples
     from latentctx_agents.pvdr.tokens import open_tokens
-    from latentctx_agents.results import add_results, check_results
+    from latentctx_agents.results import add_results
     from latentctx_datasets.videos import open_clips
 
     @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,9 @@ def judge(words: list[str]) -> None:
 
     default = Judge(config=module.JudgeConfig())
     arguments = tyro.cli(Judge, args=words, prog="latentctx pvdr judge", default=default)
-    check_results(arguments.results)
+    picture = arguments.picture or arguments.model.parent / "samples.png"
+    check_csv(arguments.results)
+    check_file(picture, ".png")
     one_thread()
     model, record = load_video_model(arguments.model)
     stride = int(record["config"]["stride"])
@@ -87,7 +89,6 @@ def judge(words: list[str]) -> None:
         add_results(
             arguments.results, module.rows_of(found, arguments.model, record, clips, arguments.config)
         )
-    picture = arguments.picture or arguments.model.parent / "samples.png"
     draw_samples(model, clips, store, parts.held_out, stride, picture, seed=arguments.config.seed)
     print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))
     print(f"samples: {picture}")
@@ -98,7 +99,7 @@ def distances(words: list[str]) -> None:
     from latentctx_agents.pvdr import ranking
     from latentctx_agents.pvdr.folder import load_video_model
     from latentctx_agents.pvdr.online_config import OnlineConfig
-    from latentctx_agents.results import add_results, check_results
+    from latentctx_agents.results import add_results
 
     @dataclass(frozen=True, kw_only=True)
     class Distances:
@@ -111,7 +112,7 @@ def distances(words: list[str]) -> None:
 
     default = Distances(config=OnlineConfig(random_episodes=40, tokenizer_steps=0))
     arguments = tyro.cli(Distances, args=words, prog="latentctx pvdr distances", default=default)
-    check_results(arguments.results)
+    check_csv(arguments.results)
     one_thread()
     model, record = load_video_model(arguments.model)
     config = arguments.config.with_stride(int(record["config"]["stride"]))
@@ -139,7 +140,7 @@ def act(words: list[str]) -> None:
     from latentctx_agents.pvdr.imagining import Imagination
     from latentctx_agents.pvdr.pictures import draw_episode
     from latentctx_agents.pvdr.worlds import EVALUATION_SEED
-    from latentctx_agents.results import add_results, check_results
+    from latentctx_agents.results import add_results
     from latentctx_agents.stats import wilson_interval
 
     @dataclass(frozen=True, kw_only=True)
@@ -159,7 +160,8 @@ def act(words: list[str]) -> None:
         results: Path | None = None  # CSV that the success is added to
 
     arguments = tyro.cli(Act, args=words, prog="latentctx pvdr act")
-    check_results(arguments.results)
+    check_csv(arguments.results)
+    check_file(arguments.picture, ".png")
     if arguments.seed < 0:
         raise ValueError(f"seeds start at 0; got {arguments.seed}.")
     if arguments.by != "plans" and arguments.plans is not None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from latentctx_agents.cli.dispatch import Commands, dispatch
-from latentctx_agents.cli.shared import one_thread
+from latentctx_agents.cli.shared import check_csv, check_folder, one_thread
 from latentctx_agents.cli.tables import print_table
 from latentctx_agents.results import Measurement, add_results, read_results, write_results
 
@@ -58,6 +58,7 @@ def floors(words: list[str]) -> None:
         out: Path = Path("runs/floors.csv")  # the results
 
     arguments = tyro.cli(Floors, args=words, prog="latentctx study floors")
+    check_csv(arguments.out)
     rows = list(measure_floors(arguments.episodes))
     write_results(arguments.out, rows)
     shown = [
@@ -81,6 +82,7 @@ def scripted(words: list[str]) -> None:
         out: Path = Path("runs/scripted.csv")  # the results
 
     arguments = tyro.cli(Scripted, args=words, prog="latentctx study scripted")
+    check_csv(arguments.out)
     rows = list(measure_scripted(arguments.episodes))
     write_results(arguments.out, rows)
     rates = {row.setting["task"]: row.value for row in rows if row.metric == "success"}
@@ -214,6 +216,7 @@ def features_rl(words: list[str]) -> None:
 
 def _teller(out: Path) -> Callable[[Measurement], None]:
     """Takes the points of a learning curve as they are measured: prints each and adds it to the CSV."""
+    check_csv(out)
 
     def tell(row: Measurement) -> None:
         print(f"{row.setting['done']:>8} decisions: {row.metric} {row.value:.4g}", flush=True)
@@ -262,6 +265,8 @@ def theory(words: list[str]) -> None:
         draw_only: bool = False  # draw the figures of the CSVs that are there
 
     arguments = tyro.cli(Theory, args=words, prog="latentctx study theory")
+    check_folder(arguments.out)
+    check_folder(arguments.images)
     one_thread()
     linear, curves = (10, 8) if arguments.seeds is None else (arguments.seeds, arguments.seeds)
     linear_rows = measure_linear_contexts(range(linear))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
+from latentctx_agents.cli.shared import check_count, check_folder
 from latentctx_agents.cli.tables import print_table
 from latentctx_datasets.sheet import Shot, contact_sheet, write_gif
 from latentctx_datasets.videos import Clips, clips_root, open_clips
@@ -185,8 +186,8 @@ def _described(folder: Path) -> tuple[str, ...]:
 
 
 def _view(arguments: View) -> None:
-    if arguments.clips < 1:
-        raise ValueError(f"clips starts at 1; got {arguments.clips}.")
+    check_count("clips", arguments.clips)
+    check_folder(arguments.out)
     clips = open_clips(arguments.name)
     numbers = np.unique(np.linspace(0, len(clips) - 1, arguments.clips).round().astype(int)).tolist()
     seconds = clips.facts.get("interval_s")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from latentctx_agents.cli.shared import check_count, one_thread
+from latentctx_agents.cli.shared import check_count, check_folder, one_thread
 from latentctx_agents.progress import training_bar
 
 
@@ -38,6 +38,7 @@ def world_model(words: list[str]) -> None:
         args=words,
         prog="latentctx world-model",
     )
+    check_folder(arguments.out)
     collect.ensure(arguments.config.dataset)
     one_thread()
     title = f"world model of {arguments.config.dataset}"
@@ -73,6 +74,7 @@ def imitate(words: list[str]) -> None:
     )
     check_count("episodes", arguments.episodes)
     load_world_model(arguments.world_model)  # refused before a dataset is built for it
+    check_folder(arguments.out)
     collect.ensure(arguments.config.dataset)
     one_thread()
     with training_bar(f"imitate {arguments.config.dataset}", arguments.config.optimizer.steps) as advance:
@@ -114,6 +116,7 @@ def aime_online(words: list[str]) -> None:
     config = arguments.config
     check_count("measured", arguments.measured)
     open_start(arguments.world_model, arguments.agent)  # refused before a dataset is built for it
+    check_folder(arguments.out)
     collect.ensure(config.imitation.dataset)
     one_thread()
     with training_bar(
