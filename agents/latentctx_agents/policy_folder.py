@@ -16,6 +16,7 @@ from latentctx_agents.film import film, viewed
 from latentctx_agents.model_folder import first_missing, refuse_other_folder
 from latentctx_agents.nets import mlp
 from latentctx_agents.policies import HeadPolicy
+from latentctx_agents.stats import wilson_interval
 from latentctx_datasets import View
 from latentctx_envs.encoders import Encoder, load_encoder
 from latentctx_envs.encoders.tensors import write_tensors
@@ -97,6 +98,23 @@ class FinetunedPolicy:
         found = success_of(self.policy, env, self.card.context, episodes=count, **options)
         env.close()
         return found
+
+    @property
+    def title(self) -> str:
+        """Of films."""
+        return self.card.method
+
+    def measured(self, episodes: int, **options: Any) -> dict[str, Any]:
+        """Success with its interval, as plain values that commands print; arguments are those of `success`."""
+        success = self.success(episodes, progress=True, **options)
+        low, high = wilson_interval(int(success.sum()), len(success))
+        return {
+            "success": round(float(success.mean()), 4),
+            "ci95": [round(low, 4), round(high, 4)],
+            "episodes": len(success),
+            "method": self.card.method,
+            "context": self.card.context,
+        }
 
     def film(self, title: str, *, seed: int = EVALUATION_SEED) -> np.ndarray:
         """Frames of one episode, uint8 (t, h, w, 3), the context drawn in where it has a place."""

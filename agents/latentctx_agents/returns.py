@@ -67,12 +67,6 @@ def sum_rewards(env: gym.vector.VectorEnv[Any, Any, Any], policy: Policy, seed: 
     return total
 
 
-def summary_of(env_id: str, returns: np.ndarray) -> dict[str, Any]:
-    """Plain values that commands print of returns."""
-    mean, std = (round(float(value), 1) for value in (returns.mean(), returns.std()))
-    return {"world": env_id, "return": mean, "std": std, "episodes": len(returns)}
-
-
 def measure(policy: Policy, task: str, *, episodes: int = 100) -> list[Measurement]:
     """Mean return and its standard deviation over episodes, as AIME counts returns and summed up.
 

@@ -79,6 +79,17 @@ class AimeAgent(nn.Module):
         env.close()
         return found
 
+    @property
+    def title(self) -> str:
+        """Of films."""
+        return self.card.env_id.removeprefix("LatentCtx-")
+
+    def measured(self, episodes: int, **options: Any) -> dict[str, Any]:
+        """The mean return, as plain values that commands print; arguments are those of `returns`."""
+        returns = self.returns(episodes, **options)
+        mean, std = (round(float(value), 1) for value in (returns.mean(), returns.std()))
+        return {"world": self.card.env_id, "return": mean, "std": std, "episodes": episodes}
+
     def film(self, title: str, *, seed: int = EVALUATION_SEED) -> np.ndarray:
         """Frames of one episode, uint8 (t, h, w, 3)."""
         return film(self.acting(), viewed(self.make_env), title, {"seed": seed})

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -11,6 +11,10 @@ from latentctx_agents.cli.shared import check_count, check_file, check_folder, o
 from latentctx_agents.cli.tables import print_table
 from latentctx_agents.progress import training_bar
 from latentctx_datasets import View
+
+if TYPE_CHECKING:  # the command line starts without torch
+    from latentctx_agents.aime.agent import AimeAgent
+    from latentctx_agents.policy_folder import FinetunedPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,46 +165,32 @@ def evaluate(words: list[str]) -> None:
     arguments = tyro.cli(Evaluate, args=words, prog="latentctx evaluate")
     check_count("episodes", arguments.episodes)
     check_file(arguments.gif, ".gif")
-    from latentctx_agents.model_folder import kind_of
-
-    kind = kind_of(arguments.policy)
-    if kind == "goal agent":
-        raise ValueError(
-            f"{arguments.policy} is an agent of PVDR: `latentctx pvdr act --agent {arguments.policy}` measures it."
-        )
-    if kind == "AIME agent":
-        from latentctx_agents.aime.agent import load_agent
-        from latentctx_agents.returns import EVALUATION_SEED, summary_of
-
-        one_thread()
-        trained, _ = load_agent(arguments.policy)
-        seed = EVALUATION_SEED if arguments.seed is None else arguments.seed
-        facts = summary_of(trained.card.env_id, trained.returns(arguments.episodes, seed=seed))
-        title = trained.card.env_id.removeprefix("LatentCtx-")
-    else:
-        from latentctx_agents.evaluate import EVALUATION_SEED
-        from latentctx_agents.policy_folder import FinetunedPolicy
-        from latentctx_agents.stats import wilson_interval
-
-        trained = FinetunedPolicy.load(arguments.policy)
-        seed = EVALUATION_SEED if arguments.seed is None else arguments.seed
-        success = trained.success(arguments.episodes, seed=seed, progress=True)
-        low, high = wilson_interval(int(success.sum()), len(success))
-        facts = {
-            "success": round(float(success.mean()), 4),
-            "ci95": [round(low, 4), round(high, 4)],
-            "episodes": len(success),
-            "method": trained.card.method,
-            "context": trained.card.context,
-        }
-        title = trained.card.method
-    print(json.dumps(facts))
+    trained = _trained(arguments.policy)
+    begins = {} if arguments.seed is None else {"seed": arguments.seed}
+    print(json.dumps(trained.measured(arguments.episodes, **begins)))
     if arguments.gif is not None:
         from latentctx_datasets.sheet import write_gif
 
         arguments.gif.parent.mkdir(parents=True, exist_ok=True)
-        write_gif([[trained.film(title, seed=seed)]], arguments.gif)
+        write_gif([[trained.film(trained.title, **begins)]], arguments.gif)
         print(f"film: {arguments.gif}")
+
+
+def _trained(folder: Path) -> "FinetunedPolicy | AimeAgent":
+    """What a folder holds that can be measured and filmed."""
+    from latentctx_agents.model_folder import kind_of
+
+    kind = kind_of(folder)
+    if kind == "goal agent":
+        raise ValueError(f"{folder} is an agent of PVDR: `latentctx pvdr act --agent {folder}` measures it.")
+    if kind == "AIME agent":
+        from latentctx_agents.aime.agent import load_agent
+
+        one_thread()
+        return load_agent(folder)[0]
+    from latentctx_agents.policy_folder import FinetunedPolicy
+
+    return FinetunedPolicy.load(folder)
 
 
 def report(words: list[str]) -> None:

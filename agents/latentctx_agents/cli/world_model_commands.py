@@ -50,7 +50,6 @@ def world_model(words: list[str]) -> None:
 def imitate(words: list[str]) -> None:
     """Imitate one task by a world model and measure the policy."""
     from latentctx_agents.aime import imitate as module
-    from latentctx_agents.returns import summary_of
     from latentctx_agents.world_models.folder import load_world_model
     from latentctx_datasets import collect
 
@@ -81,8 +80,7 @@ def imitate(words: list[str]) -> None:
         agent = module.imitate(
             arguments.config, arguments.world_model, arguments.out, device=arguments.device, on_step=advance
         )
-    returns = agent.cpu().returns(arguments.episodes, draws=arguments.config.seed)
-    print(json.dumps(summary_of(agent.card.env_id, returns)))
+    print(json.dumps(agent.cpu().measured(arguments.episodes, draws=arguments.config.seed)))
     print(f"agent: {arguments.out / module.AGENT}")
 
 
