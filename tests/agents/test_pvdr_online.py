@@ -554,6 +554,9 @@ def test_rows_name_what_ran_and_nothing_that_did_not():
         "lapo",
     }
     assert found["one-sample"]["plans"] == 1
+    told_otherwise = {"decisions", "reinforce", "seed"}  # as "budget", by the method, by the row
+    named = {*study.PLANS, *study.METHODS["lapo"].decided_by, *found["pvdr"], *told_otherwise}
+    assert {option.name for option in dataclasses.fields(OnlineConfig)} <= named  # no option decides unnamed
     for name in ("goal-ppo", "straight", "lapo"):
         assert not {"reads", "near", "future"} & found[name].keys()
     assert (found["pvdr"]["batch_size"], found["pvdr"]["metric.batch_size"]) == ("4, 8", 8)

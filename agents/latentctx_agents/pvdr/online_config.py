@@ -19,26 +19,6 @@ SEEDS_APART = (
 )
 LARGEST_SEED = (2**32 - 1) // SEEDS_APART  # the environments' are 32 bits
 STRIDE = 1  # of who does not say
-LEARNS = (
-    "envs",
-    "rollout",
-    "learning_rate",
-    "spread",
-    "evaluate_every",
-)  # what decides every training online, beside what its rows always name
-METRIC = ("metric",)  # one with places
-LATENT_ACTIONS = ("latent_actions",)  # one with latent actions
-PLANS = (
-    "astray",
-    "freeze",
-    "rewards",
-    "evidence",
-    "first_steps",
-    "pairs",
-    "steps",
-    "batch_size",
-    "supervision",
-)  # and one with plans
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from latentctx_agents.pvdr.distance import TokenDistance, colours_of, distance_o
 from latentctx_agents.pvdr.folder import VideoModel, videos_of
 from latentctx_agents.pvdr.model import split
 from latentctx_agents.pvdr.online import ENCODED, adapt_tokenizer
-from latentctx_agents.pvdr.online_config import METRIC, OnlineConfig
+from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.reading import drawn
 from latentctx_agents.pvdr.replay import Replay
 from latentctx_agents.pvdr.tokens import tokenize, tokens_of
@@ -27,12 +27,8 @@ from latentctx_envs.goal_images import image_distance
 
 TRAINED, TESTED = 2048, 1024  # windows for readings of actions
 RIDGE = 10.0  # of these readings, whose inputs have deviation 1
-DECIDING = (
-    "envs",
-    "render_profile",
-    "learning_rate",
-    *METRIC,
-)  # options that rows name where they are others
+# options that rows name where they are others
+DECIDING = ("envs", "render_profile", "learning_rate", "metric")
 IMAGE = "image"  # name of `image_distance`, beside those of distances of tokens
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
 from latentctx_agents.pvdr.lapo import Lapo
 from latentctx_agents.pvdr.online import Online
-from latentctx_agents.pvdr.online_config import LATENT_ACTIONS, LEARNS, METRIC, PLANS, OnlineConfig
+from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.pictures import draw_episode
 from latentctx_agents.pvdr.straight import Straight
 from latentctx_agents.pvdr.worlds import EVALUATION_SEED, world_of
@@ -28,17 +28,37 @@ from latentctx_envs.ogbench.context import TASKS as OGBENCH_TASKS
 
 FULL, SCRATCH, SUPERVISED, ONE_SAMPLE = "pvdr", "scratch", "supervised", "one-sample"
 GOAL_PPO, STRAIGHT, LAPO = "goal-ppo", "straight", "lapo"
-METHODS: dict[str, dict[str, Any]] = {
-    FULL: {},
-    SCRATCH: {"freeze": "none"},  # the same code on a model that has seen no video
-    SUPERVISED: {"reinforce": False},  # alignment by supervision alone, or by ways alone where these are read
-    ONE_SAMPLE: {"plans": 1},  # acts on whatever the prior draws; nothing is chosen
-    GOAL_PPO: {},  # no video model: PPO on the tokens of frame and goal, for the same reward of coming nearer
-    STRAIGHT: {},  # the tokenizer alone: straight along the distance that is learned from actions
-    LAPO: {},  # a policy of latent actions that videos teach, and what random actions say these are
+LEARNS = ("envs", "rollout", "learning_rate", "spread", "evaluate_every")
+PLACES = (*LEARNS, "metric")
+PLANS = (
+    *PLACES, "astray", "freeze", "rewards", "evidence", "first_steps", "pairs", "steps", "batch_size", "supervision",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One arm of the study."""
+
+    changes: Mapping[str, Any] = field(default_factory=dict)  # options, in the whole method
+    learner: type[Online | GoalPpo | Straight | Lapo] = Online
+    # options that rows name where they are unusual, beside those that they always name
+    decided_by: tuple[str, ...] = PLANS
+
+
+METHODS: dict[str, Method] = {
+    FULL: Method(),
+    SCRATCH: Method(changes={"freeze": "none"}),  # the same code on a model that has seen no video
+    SUPERVISED: Method(
+        changes={"reinforce": False}
+    ),  # by supervision alone, or by ways alone where these are read
+    ONE_SAMPLE: Method(changes={"plans": 1}),  # acts on whatever the prior draws; nothing is chosen
+    # no video model: PPO on the tokens of frame and goal, for the same reward of coming nearer
+    GOAL_PPO: Method(learner=GoalPpo, decided_by=LEARNS),
+    # the tokenizer alone: straight along the distance that is learned from actions
+    STRAIGHT: Method(learner=Straight, decided_by=PLACES),
+    # a policy of latent actions that the model's videos teach, and what random actions say these are
+    LAPO: Method(learner=Lapo, decided_by=(*LEARNS, "latent_actions")),
 }
-"""What each method changes in the whole one."""
-_PLANLESS = (GOAL_PPO, STRAIGHT, LAPO)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +147,9 @@ def run_cell(
 
 def online_of(config: PvdrStudyConfig, task: str, method: str, seed: int, stride: int) -> OnlineConfig:
     """What a cell runs with; from scratch a tokenizer is trained whatever the option says."""
-    online = dataclasses.replace(config.online, task=task, seed=seed, **METHODS[method]).with_stride(stride)
+    online = dataclasses.replace(config.online, task=task, seed=seed, **METHODS[method].changes).with_stride(
+        stride
+    )
     if method == SCRATCH and online.tokenizer_steps == 0:  # keeps a pretrained one; this would stay untrained
         return dataclasses.replace(online, tokenizer_steps=OnlineConfig.tokenizer_steps)
     return online
@@ -141,7 +163,8 @@ def _curve(
     if method == SCRATCH:
         torch.manual_seed(seed)
         pretrained = VideoModel(pretrained.config)
-    agent = _agent(method, pretrained, online, record)
+    learner = METHODS[method].learner
+    agent = learner(pretrained, online, record) if issubclass(learner, Lapo) else learner(pretrained, online)
     curve = [{"decisions": float(done), **metrics} for done, metrics in agent.run()]
     if isinstance(agent, Online):
         ended = agent.agent()
@@ -149,14 +172,6 @@ def _curve(
         known = {name: record[name] for name in ("dataset", "dataset_hash")} if method != SCRATCH else {}
         save_agent(ended, place / "agent", {"online": dataclasses.asdict(online), **known})
     return curve
-
-
-def _agent(
-    method: str, model: VideoModel, online: OnlineConfig, record: dict[str, Any]
-) -> Online | GoalPpo | Straight | Lapo:
-    if method == LAPO:
-        return Lapo(model, online, record)
-    return {GOAL_PPO: GoalPpo, STRAIGHT: Straight}.get(method, Online)(model, online)
 
 
 def rows_of(
@@ -171,15 +186,16 @@ def rows_of(
     """The measurements of a cell: each point of its curve, and the mean success over it (area under the curve)."""
     trained = record["config"]
     online = online_of(config, task, method, seed, int(trained["stride"]))
-    plans = method not in _PLANLESS
+    known = METHODS[method]
+    plans, decided = known.learner is Online, [x for x in known.decided_by if x not in known.changes]
     common = {
         "task": task, "plans": online.plans if plans else 0, "episodes": online.episodes,
         "budget": online.decisions, "random_episodes": online.random_episodes, "stride": online.stride,
         "render_profile": online.render_profile, "tokenizer_steps": online.tokenizer_steps,
         **({"reads": online.reads, "near": online.near, "future": int(trained["model"]["future"])} if plans else {}),
-        **({} if method in (GOAL_PPO, LAPO) else {"metric_steps": online.metric.first_steps}),
+        **({"metric_steps": online.metric.first_steps} if "metric" in decided else {}),
         **({} if method == SCRATCH or trained["clips"] is None else {"clips": int(trained["clips"])}),
-        **_unusual(config, method),
+        **config.online.changed(decided),
         "videos_hash": "" if method == SCRATCH else record["dataset_hash"][:16],
         "model_hash": "" if method == SCRATCH else model_hash[:16],
     }  # fmt: skip
@@ -194,10 +210,3 @@ def rows_of(
     pairs = list(itertools.pairwise(curve))
     area = sum((b["decisions"] - a["decisions"]) * (a["success"] + b["success"]) / 2 for a, b in pairs)
     yield Measurement(**facts, setting=common, metric="success_area", value=area / curve[-1]["decisions"])
-
-
-def _unusual(config: PvdrStudyConfig, method: str) -> dict[str, Any]:
-    """Options of all cells that differ from the defaults, of those that decide what this method does."""
-    places = {GOAL_PPO: (), LAPO: LATENT_ACTIONS}.get(method, METRIC)
-    plans = () if method in _PLANLESS else tuple(name for name in PLANS if name not in METHODS[method])
-    return config.online.changed((*LEARNS, *places, *plans))
