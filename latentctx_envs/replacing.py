@@ -1,9 +1,10 @@
 """Files and folders that are replaced whole or not at all, and files known by their bytes."""
 
+import filecmp
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def refuse_foreign(path: Path, *, own: Collection[str], what: str) -> None:
     others = sorted(set(found) - set(own))
     if others:
         raise ValueError(f"{path} holds more than {what} ({', '.join(others[:3])}): choose a new folder.")
+
+
+def link_if_equal(source: Path, file: Path) -> None:
+    """Let a file share its place on the disk with another that holds the same, where the disk can; else it stays."""
+    if source.is_file() and filecmp.cmp(source, file, shallow=False):
+        with suppress(OSError), replacing(file) as fresh:
+            os.link(source.resolve(), fresh)
 
 
 def sha256_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from latentctx_agents.optim import write_weights
-from latentctx_envs.replacing import replacing_folder, sha256_of
+from latentctx_envs.encoders.tensors import write_tensors
+from latentctx_envs.replacing import link_if_equal, replacing_folder, sha256_of
 
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -23,7 +24,13 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def write_model(
-    model: nn.Module, directory: Path, facts: Mapping[str, Any], training: Mapping[str, Any]
+    model: nn.Module,
+    directory: Path,
+    facts: Mapping[str, Any],
+    training: Mapping[str, Any],
+    *,
+    parts: Mapping[str, str] | None = None,
+    beside: Path | None = None,
 ) -> None:
     """Write a model, replacing the directory in one move.
 
@@ -32,19 +39,31 @@ def write_model(
         directory: where to.
         facts: JSON values from which the model can be made again.
         training: JSON values of how it was trained.
+        parts: modules of it whose weights are files of their own -> the files' names.
+        beside: a model's folder; a part with the weights that are there takes no space of its own, where the disk can.
 
     Raises:
         ValueError: the directory holds something else.
     """
     config = {"format_version": FORMAT_VERSION, **facts, "training": dict(training)}
-    with replacing_folder(directory, own=(CONFIG_FILE, WEIGHTS_FILE), what="a model") as fresh:
-        (fresh / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-        write_weights(fresh / WEIGHTS_FILE, model)
+    files = {} if parts is None else parts
+    with replacing_folder(directory, own=(CONFIG_FILE, WEIGHTS_FILE, *files.values()), what="a model") as new:
+        (new / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+        weights = model.state_dict()
+        for name, file in files.items():
+            own = [key for key in weights if key.startswith(f"{name}.")]
+            write_tensors(new / file, {key.removeprefix(f"{name}."): weights.pop(key) for key in own})
+            if beside is not None:
+                link_if_equal(beside / WEIGHTS_FILE, new / file)
+        write_tensors(new / WEIGHTS_FILE, weights)
 
 
 def weights_hash(directory: Path) -> str:
-    """sha256 of the weights that `write_model` wrote."""
-    return sha256_of(directory / WEIGHTS_FILE)
+    """sha256 of the weights that `write_model` wrote; of several files, of their hashes in the order of their names."""
+    files = sorted(directory.glob("*.safetensors"))
+    if len(files) < 2:
+        return sha256_of(directory / WEIGHTS_FILE)
+    return sha256("".join(map(sha256_of, files)).encode()).hexdigest()
 
 
 def told_by(directory: Path) -> dict[str, Any]:
@@ -86,7 +105,11 @@ def first_missing(directory: Path, *names: str) -> str:
 
 
 def read_model(
-    directory: Path, kind: str, make: Callable[[dict[str, Any]], Model]
+    directory: Path,
+    kind: str,
+    make: Callable[[dict[str, Any]], Model],
+    *,
+    parts: Mapping[str, str] | None = None,
 ) -> tuple[Model, dict[str, Any]]:
     """A model in evaluation mode, and the record of its training.
 
@@ -94,6 +117,7 @@ def read_model(
         directory: what `write_model` wrote.
         kind: what it is, for refusals, such as "world model".
         make: a model from the facts, with any weights.
+        parts: as `write_model` took them; folders of before have all weights in one file.
 
     Raises:
         ValueError: files are missing or damaged, or hold something else.
@@ -104,7 +128,11 @@ def read_model(
         if config["format_version"] != FORMAT_VERSION:
             raise ValueError("another format version")
         model, training = make(config), dict(config["training"])
-        model.load_state_dict(load_file(directory / WEIGHTS_FILE))
+        weights = load_file(directory / WEIGHTS_FILE)
+        for name, file in ({} if parts is None else parts).items():
+            if (directory / file).exists():
+                weights |= {f"{name}.{key}": value for key, value in load_file(directory / file).items()}
+        model.load_state_dict(weights)
     except FileNotFoundError:
         missing = first_missing(directory, CONFIG_FILE, WEIGHTS_FILE)
         raise ValueError(f"{directory} is no {kind}: {missing} is missing.") from None

@@ -3,18 +3,19 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.distributions import Normal as TorchNormal
 from torch.distributions import kl_divergence
 
 from latentctx_agents.aime import imitate as imitation
 from latentctx_agents.aime.acting import LatentPolicy
-from latentctx_agents.aime.agent import load_agent
+from latentctx_agents.aime.agent import load_agent, save_agent
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.aime.inference import OBJECTIVES, idm_loss, imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
@@ -305,6 +306,29 @@ def test_an_agent_acts_as_what_was_trained_and_is_measured_and_filmed_by_a_comma
     }
     with Image.open(tmp_path / "films" / "one.gif") as film:
         assert film.n_frames > 10 and film.size == (160, 178)
+
+
+def test_an_agent_shares_the_weights_of_its_world_model_and_stands_alone(world_model, tmp_path):
+    trained = imitate(TINY, world_model, tmp_path / "run")
+    folder, own = tmp_path / "run" / "agent", "world_model.safetensors"
+    assert (folder / own).samefile(world_model / "model.safetensors")
+    assert not any(name.startswith("model.") for name in load_file(folder / "model.safetensors"))
+    shutil.copytree(folder, tmp_path / "copy")
+    assert not (tmp_path / "copy" / own).samefile(folder / own)
+    again, _ = load_agent(tmp_path / "copy")
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in trained.state_dict().items())
+    assert weights_hash(tmp_path / "copy") == weights_hash(folder)
+    save_agent(trained, tmp_path / "elsewhere", {}, world_model=tmp_path / "gone")  # its own file
+    assert weights_hash(tmp_path / "elsewhere") == weights_hash(folder)
+    with torch.no_grad():
+        next(trained.model.parameters()).add_(1.0)  # it has learned on
+    save_agent(trained, tmp_path / "elsewhere", {}, world_model=world_model)
+    assert not (tmp_path / "elsewhere" / own).samefile(world_model / "model.safetensors")
+    assert weights_hash(tmp_path / "elsewhere") != weights_hash(folder)
+    save_file(dict(trained.state_dict()), tmp_path / "copy" / "model.safetensors")
+    (tmp_path / "copy" / own).unlink()  # as agents were written before
+    whole, _ = load_agent(tmp_path / "copy")
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in trained.state_dict().items())
 
 
 def test_what_evaluate_cannot_measure_is_told(world_model, tmp_path, capsys):

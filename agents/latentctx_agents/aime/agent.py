@@ -21,6 +21,8 @@ from latentctx_datasets import holds_frames, library, load, open_frames
 from latentctx_envs.encoders.latent.sensors import PIXELS, Observed
 from latentctx_envs.registration import ids
 
+PARTS = {"model": "world_model.safetensors"}  # weights that are a file of their own
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgentCard:
@@ -102,8 +104,16 @@ def view_of(observed: Observed, image_size: int) -> dict[str, Any]:
     return {"observation": PIXELS, **frames_of(image_size).arguments()}
 
 
-def save_agent(agent: AimeAgent, directory: Path, training: Mapping[str, Any]) -> None:
-    """Write an agent, replacing the directory in one move; `training` are JSON values of how it came about.
+def save_agent(
+    agent: AimeAgent, directory: Path, training: Mapping[str, Any], *, world_model: Path | None = None
+) -> None:
+    """Write an agent, replacing the directory in one move.
+
+    Args:
+        agent: what acts.
+        directory: where to; it can be moved and copied alone.
+        training: JSON values of how it came about.
+        world_model: folder of its world model, if there is one: the weights lie on the disk once.
 
     Raises:
         ValueError: the directory holds something else.
@@ -113,7 +123,7 @@ def save_agent(agent: AimeAgent, directory: Path, training: Mapping[str, Any]) -
         "hidden": list(agent.policy.hidden),
         "card": asdict(agent.card),
     }
-    write_model(agent, directory, facts, training)
+    write_model(agent, directory, facts, training, parts=PARTS, beside=world_model)
 
 
 def load_agent(directory: Path) -> tuple[AimeAgent, dict[str, Any]]:
@@ -129,4 +139,4 @@ def load_agent(directory: Path) -> tuple[AimeAgent, dict[str, Any]]:
             raise ValueError(f"{card.env_id!r} is no world of this project")
         return AimeAgent(model, TanhPolicy(model.config.features, model.action_dim, facts["hidden"]), card)
 
-    return read_model(directory, "AIME agent", make)
+    return read_model(directory, "AIME agent", make, parts=PARTS)

@@ -136,7 +136,8 @@ def imitate(
     agent = AimeAgent(model, policy, AgentCard.of(config.dataset, model)).eval()
     facts = {"objective": f"aime {config.objective}", "dataset": config.dataset, "world_model": learned}
     hashes = {f"{name.replace(' ', '_')}_hash": digest for name, digest in origin.items()}
-    save_agent(agent, target, training_record(config, time.monotonic() - began, **facts, **hashes))
+    record = training_record(config, time.monotonic() - began, **facts, **hashes)
+    save_agent(agent, target, record, world_model=world_model)
     (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
     return agent
 

@@ -248,4 +248,5 @@ def _finish(learner: OnlineAime, directory: Path, given: Given) -> None:
     )
     save_world_model(learner.model, directory / "model", record)
     as_encoder(learner.model).save_pretrained(directory / "encoder", training=record)
-    save_agent(learned_of(learner), directory / AGENT, {**record, "world_model": record})
+    training = {**record, "world_model": record}
+    save_agent(learned_of(learner), directory / AGENT, training, world_model=directory / "model")
