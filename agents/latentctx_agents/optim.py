@@ -301,6 +301,15 @@ def read_checkpoint(
         raise ValueError(f"{path} does not fit this training ({reason}): remove it to start over.") from None
 
 
+def forget_checkpoint(*directories: Path) -> None:
+    """Remove the checkpoint of a training whose result is kept.
+
+    Also where the result is found: a training that was killed just after it was kept leaves a checkpoint.
+    """
+    for directory in directories:
+        (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
 def save_steppers(
     steppers: Mapping[str, Stepper], directory: Path, *, rng: np.random.Generator, rounds: int
 ) -> None:

@@ -11,11 +11,11 @@ import torch
 from gymnasium import spaces
 
 from latentctx_agents.optim import (
-    CHECKPOINT_FILE,
     Metrics,
     OnStep,
     OptimizerConfig,
     Training,
+    forget_checkpoint,
     run_resumable,
     unheard,
 )
@@ -123,6 +123,7 @@ def pretrain(
     RunFolder(directory, config, data_origin(config.dataset))
     target = directory / "encoder"
     if target.is_dir():
+        forget_checkpoint(directory)
         return ConvNet.from_pretrained(target).to(device)
     began = time.monotonic()
     _refuse_data(config)
@@ -133,7 +134,7 @@ def pretrain(
         for step, metrics in _train(config, training, encoder, store, directory, device):
             on_step(step, metrics)
     encoder.save_pretrained(target, training=_record(config, store, time.monotonic() - began))
-    (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
+    forget_checkpoint(directory)
     return encoder.eval()
 
 

@@ -21,7 +21,7 @@ from latentctx_agents.aime.inference import OBJECTIVES, idm_loss, imitation_loss
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.cli import main
 from latentctx_agents.model_folder import weights_hash
-from latentctx_agents.optim import OptimizerConfig
+from latentctx_agents.optim import CHECKPOINT_FILE, OptimizerConfig
 from latentctx_agents.world_models import train
 from latentctx_agents.world_models.evidence import evidence_of
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
@@ -306,6 +306,32 @@ def test_an_agent_acts_as_what_was_trained_and_is_measured_and_filmed_by_a_comma
     }
     with Image.open(tmp_path / "films" / "one.gif") as film:
         assert film.n_frames > 10 and film.size == (160, 178)
+
+
+@pytest.mark.parametrize("what", ["world model", "imitation"])
+def test_a_training_killed_just_after_its_result_leaves_no_checkpoint(
+    what, world_model, tmp_path, monkeypatch
+):
+    module, save = (train, "save_world_model") if what == "world model" else (imitation, "save_agent")
+    write = getattr(module, save)
+
+    def killed_behind(*arguments, **options):
+        write(*arguments, **options)
+        raise KilledError
+
+    def run():
+        if what == "world model":
+            train_world_model(TINY_MODEL, tmp_path)
+        else:
+            imitate(TINY, world_model, tmp_path)
+
+    monkeypatch.setattr(module, save, killed_behind)
+    with pytest.raises(KilledError):
+        run()
+    assert (tmp_path / CHECKPOINT_FILE).exists()
+    monkeypatch.undo()
+    run()
+    assert not (tmp_path / CHECKPOINT_FILE).exists()
 
 
 def test_an_agent_shares_the_weights_of_its_world_model_and_stands_alone(world_model, tmp_path):

@@ -167,6 +167,7 @@ def test_the_command_writes_metrics_and_results_before_and_after(
     assert all(
         row["setting"]["horizon"] == 3 and row["setting"].keys() >= {"agent_hash", "gamma"} for row in rows
     )
+    assert not any("imitation_steps" in row["setting"] for row in rows)  # they were the agent's
     assert not (tmp_path / "out" / "offline").exists()
 
 

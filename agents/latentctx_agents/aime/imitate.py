@@ -16,12 +16,12 @@ from latentctx_agents.aime.inference import OBJECTIVES, Inferred, Objective, imi
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import (
-    CHECKPOINT_FILE,
     Metrics,
     OnStep,
     OptimizerConfig,
     Precision,
     Training,
+    forget_checkpoint,
     in_precision,
     run_resumable,
     unheard,
@@ -113,6 +113,7 @@ def imitate(
     RunFolder(directory, config, origin)
     target = directory / AGENT
     if target.is_dir():
+        forget_checkpoint(directory)
         return load_agent(target)[0].to(device)
     began = time.monotonic()
     torch.manual_seed(config.seed)
@@ -138,7 +139,7 @@ def imitate(
     hashes = {f"{name.replace(' ', '_')}_hash": digest for name, digest in origin.items()}
     record = training_record(config, time.monotonic() - began, **facts, **hashes)
     save_agent(agent, target, record, world_model=world_model)
-    (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
+    forget_checkpoint(directory)
     return agent
 
 

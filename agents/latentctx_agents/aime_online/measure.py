@@ -52,7 +52,8 @@ def rows_of(learner: OnlineAime, directory: Path, returns: dict[str, np.ndarray]
             "task": task, "observed": learner.model.sensors.observed, "demos": imitation.demos,
             "rounds": config.rounds if method == AFTER else 0, "episodes_a_round": config.episodes,
             "updates": config.updates, "surrogate_weight": config.surrogate_weight, "old_share": config.old_share,
-            "horizon": config.horizon, "gamma": config.gamma, "imitation_steps": imitation.optimizer.steps,
+            "horizon": config.horizon, "gamma": config.gamma,
+            **({} if "agent" in origin else {"imitation_steps": imitation.optimizer.steps}),  # else done before
             **{f"{name.replace(' ', '_')}_hash": digest[:16] for name, digest in sorted(origin.items())},
             "episodes": len(found),
         }  # fmt: skip

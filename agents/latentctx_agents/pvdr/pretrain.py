@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from latentctx_agents.optim import (
-    CHECKPOINT_FILE,
     Metrics,
     OnStep,
     OptimizerConfig,
     Precision,
     Training,
+    forget_checkpoint,
     in_precision,
     run_resumable,
     unheard,
@@ -97,24 +97,24 @@ def pretrain(
     """
     check_device(device)
     RunFolder(directory, config, videos_origin(config.videos))
-    target = directory / "model"
+    target, stages = directory / "model", [directory / name for name in ("tokenizer", "dynamics")]
     if target.is_dir():
+        forget_checkpoint(*stages)
         return load_video_model(target)[0].to(device)
     began = time.monotonic()
     clips = open_clips(config.videos, frames=(config.model.window - 1) * config.stride + 1)
     torch.manual_seed(config.seed)
     model = VideoModel(config.model).to(device)
-    for step, metrics in train_tokenizer(model, clips, config, directory / "tokenizer"):
+    for step, metrics in train_tokenizer(model, clips, config, stages[0]):
         on_step(step, metrics)
     tokens = open_tokens(model.tokenizer, clips)
-    for step, metrics in _train_dynamics(model, tokens, clips, config, directory / "dynamics"):
+    for step, metrics in _train_dynamics(model, tokens, clips, config, stages[1]):
         on_step(config.tokenizer.steps + step, metrics)
     record = _record(config, clips, time.monotonic() - began)
     if config.model.latent:
         as_encoder(model).save_pretrained(directory / "encoder", training=record)
     save_video_model(model, target, record)
-    for stage in ("tokenizer", "dynamics"):
-        (directory / stage / CHECKPOINT_FILE).unlink(missing_ok=True)
+    forget_checkpoint(*stages)
     return model.eval()
 
 

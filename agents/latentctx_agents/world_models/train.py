@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from latentctx_agents.optim import (
-    CHECKPOINT_FILE,
     Metrics,
     OnStep,
     OptimizerConfig,
     Precision,
     Training,
+    forget_checkpoint,
     in_precision,
     run_resumable,
     unheard,
@@ -103,6 +103,7 @@ def train_world_model(
     RunFolder(directory, config, data_origin(config.dataset))
     target = directory / "model"
     if target.is_dir():
+        forget_checkpoint(directory)
         return load_world_model(target)[0].to(device)
     began = time.monotonic()
     store = open_episodes(config.dataset, config.observed, config.model.image_size)
@@ -118,7 +119,7 @@ def train_world_model(
     record = _record(config, digest, world, time.monotonic() - began)
     as_encoder(model).save_pretrained(directory / "encoder", training=record)
     save_world_model(model, target, record)
-    (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
+    forget_checkpoint(directory)
     return model.eval()
 
 
