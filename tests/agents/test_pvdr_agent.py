@@ -89,6 +89,28 @@ def test_an_episode_begins_where_the_goal_is_another(trained):
     assert policy(one, {}).shape == (4,)  # of one environment, after two
 
 
+@pytest.mark.parametrize("told", ["by reset", "by info"])
+def test_an_episode_begins_where_it_is_told_although_the_goal_stays(trained, told):
+    agent, _ = load_agent(trained[1])
+    frames, goals = np.random.default_rng(1).integers(0, 256, (2, 4, 2, 64, 64, 3), dtype=np.uint8)
+    policy = GoalPolicy(agent, straight=True)
+    for time, seen in enumerate(frames):
+        second = np.array([False, time == 2])
+        if told == "by reset":
+            policy.reset(second)
+        info = {"_final_obs": second} if told == "by info" and time == 2 else {}
+        policy({"observation": seen, "desired_goal": goals[0]}, info)
+    found = policy._seen()
+    assert torch.equal(found.context[0], found.tokens(frames[[2, 3], [0, 0]]))
+    assert torch.equal(found.context[1], found.tokens(frames[[2, 3], [1, 1]]))
+    distance = agent.foresight(1, np.random.default_rng(0))._planner.distance
+    scales = [
+        distance.scale(*map(found.tokens, (frames[at, [row]], goals[0, [row]])))
+        for at, row in ((0, 0), (2, 1))
+    ]
+    assert torch.allclose(found.scale, torch.cat(scales))  # of each episode's first frame
+
+
 def test_agents_refuse_what_they_cannot_see_or_do(trained):
     _, folder = trained
     agent, _ = load_agent(folder)

@@ -90,8 +90,10 @@ class GoalAgent(nn.Module):
 class GoalPolicy:
     """Acts towards pictures of goals, or along a film of a demonstration, as `latentctx_envs.rollout` asks policies.
 
-    An episode begins after `reset`, and in each environment whose goal's picture is another one than before: environments
-    of a vector begin episodes by themselves.
+    An episode begins after `reset`, in each environment whose goal's picture is another one than before, and where the
+    info of a vector with autoreset "SameStep" says that one ended. Whoever steps another vector himself, and keeps a goal,
+    says which environments begin: `policy.reset(ended)`, with what ended in the step before (Stable-Baselines3's
+    `episode_start`).
 
     Args:
         agent: what acts.
@@ -120,25 +122,33 @@ class GoalPolicy:
         self._foresight: Foresight | None = None
         self._followed: Followed | None = None
         self._goals = np.zeros((0, 64, 64, 3), np.uint8)  # of the running episodes
+        self._starts = np.array(False)  # which of them begin next
 
-    def reset(self) -> None:
-        """An episode begins with the next observation."""
-        self._foresight = self._followed = None
+    def reset(self, starts: np.ndarray | None = None) -> None:
+        """Episodes begin with the next observation: of all environments, or of those where `starts`, bool (b,), is True."""
+        if starts is None:
+            self._foresight = self._followed = None
+        else:
+            self._starts = np.asarray(starts, bool)
 
     def __call__(self, observation: Any, info: Mapping[str, Any]) -> np.ndarray:
         """Actions float32 (a,) or (b, a).
 
         Args:
             observation: "observation" and "desired_goal", uint8 (64, 64, 3) or (b, 64, 64, 3) each.
-            info: not looked at.
+            info: of a vector of environments; "_final_obs", where it is there, says which began an episode.
 
         Raises:
             ValueError: other observations, or several environments and one film.
         """
         frames, goals = _pictures(observation)
         many, goals = (part.reshape(-1, 64, 64, 3) for part in (frames, goals))
-        same = self._goals.shape == goals.shape
-        fresh = np.flatnonzero((self._goals != goals).any(axis=(1, 2, 3))) if same else np.arange(len(many))
+        begun = self._starts | np.asarray(info.get("_final_obs", False))
+        self._starts = np.array(False)
+        if self._goals.shape == goals.shape:
+            fresh = np.flatnonzero((self._goals != goals).any(axis=(1, 2, 3)) | begun)
+        else:
+            fresh = np.arange(len(many))
         if self._foresight is None or len(fresh) == len(many):
             seen = self._begin(many, goals)
         else:
