@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -554,6 +555,9 @@ def test_rows_name_what_ran_and_nothing_that_did_not():
         "lapo",
     }
     assert found["one-sample"]["plans"] == 1
+    assert not any("episode_decisions" in setting for setting in found.values())  # the stride tells
+    cube = next(study.rows_of(config, "visual-cube-single", "pvdr", 0, curve, record, "1" * 64)).setting
+    assert cube["episode_decisions"] == gym.spec("LatentCtx-OGBench-v0").max_episode_steps == 200
     told_otherwise = {"decisions", "reinforce", "seed"}  # as "budget", by the method, by the row
     named = {*study.PLANS, *study.METHODS["lapo"].decided_by, *found["pvdr"], *told_otherwise}
     assert {option.name for option in dataclasses.fields(OnlineConfig)} <= named  # no option decides unnamed

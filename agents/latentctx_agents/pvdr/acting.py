@@ -13,7 +13,7 @@ from latentctx_agents.pvdr.folder import videos_of
 from latentctx_agents.pvdr.imagining import Imagination
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.pictures import Film
-from latentctx_agents.pvdr.worlds import WORLD, make_env, world_of
+from latentctx_agents.pvdr.worlds import WORLD, episode_of, make_env, world_of
 from latentctx_agents.results import Measurement
 from latentctx_envs.meta_world.goal_env import MetaWorldGoalEnv
 from latentctx_envs.rollout import rollout
@@ -107,6 +107,7 @@ def measured_as(
     online = {"random_episodes": None, "decisions": None, "seed": 0, **training.get("online", {})}
     known = {
         "task": acted.task,
+        **episode_of(acted.task),
         "plans": (setting["plans"] or agent.config.plans) if setting["by"] == "plans" else 0,
         "trained_in": agent.config.task,
         "random_episodes": online["random_episodes"],

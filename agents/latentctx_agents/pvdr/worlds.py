@@ -23,6 +23,15 @@ def world_of(task: str) -> str:
     return OGBENCH if task in TASKS else WORLD
 
 
+def episode_of(task: str) -> dict[str, int]:
+    """How many decisions an episode has, for rows of results; nothing where their stride tells it (Meta-World: 100 / stride)."""
+    if world_of(task) == WORLD:
+        return {}
+    steps = gym.spec(OGBENCH).max_episode_steps
+    assert steps is not None
+    return {"episode_decisions": steps}
+
+
 def make_envs(config: OnlineConfig, seed: int) -> DummyVecEnv:
     """The worlds side by side; see `make_env`."""
     venv = DummyVecEnv([lambda: make_env(config) for _ in range(config.envs)])

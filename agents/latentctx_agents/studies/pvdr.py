@@ -20,7 +20,7 @@ from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.pictures import draw_episode
 from latentctx_agents.pvdr.straight import Straight
-from latentctx_agents.pvdr.worlds import EVALUATION_SEED, world_of
+from latentctx_agents.pvdr.worlds import EVALUATION_SEED, episode_of, world_of
 from latentctx_agents.results import Measurement, add_results
 from latentctx_agents.runs import RunFolder, kept_json, training_alone
 from latentctx_envs.meta_world.splits import TASKS as META_WORLD
@@ -189,7 +189,7 @@ def rows_of(
     known = METHODS[method]
     plans, decided = known.learner is Online, [x for x in known.decided_by if x not in known.changes]
     common = {
-        "task": task, "plans": online.plans if plans else 0, "episodes": online.episodes,
+        "task": task, **episode_of(task), "plans": online.plans if plans else 0, "episodes": online.episodes,
         "budget": online.decisions, "random_episodes": online.random_episodes, "stride": online.stride,
         "render_profile": online.render_profile, "tokenizer_steps": online.tokenizer_steps,
         **({"reads": online.reads, "near": online.near, "future": int(trained["model"]["future"])} if plans else {}),
