@@ -15,6 +15,7 @@ CLASSES: dict[str, type[Encoder]] = {
     "ResNet18": ResNet18,
 }
 ZOO = Path(__file__).parent / "zoo"
+HUB_SECONDS = 5.0  # that the hub may take to answer
 
 
 def zoo_names(zoo: Path | None = None) -> tuple[str, ...]:
@@ -46,14 +47,33 @@ def load_encoder(name: str | Path, *, revision: str | None = None, local_files_o
 def _from_hub(name: str, revision: str | None, local_files_only: bool) -> Encoder:
     from huggingface_hub import hf_hub_download
 
+    unreachable = None if local_files_only else _no_hub(name, revision)
+    local_files_only |= unreachable is not None  # it would be asked again and again for half a minute
     try:
         config = hf_hub_download(name, CONFIG_FILE, revision=revision, local_files_only=local_files_only)
     except (OSError, ValueError) as error:  # every hub failure is one, offline and bad names included
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"no directory {name!r} here, and the hub gave none: {reason}") from None
+        if unreachable is not None:
+            told = f"and if it is a hub id, the hub cannot be reached: {unreachable}"
+        else:
+            told = f"and the hub gave none: {str(error).splitlines()[0]}"
+        raise ValueError(f"no directory {name!r} here, {told}") from None
     return _class_of(Path(config).parent).from_pretrained(
         name, revision=revision, local_files_only=local_files_only
     )
+
+
+def _no_hub(name: str, revision: str | None) -> str | None:
+    """Why the hub does not answer, asked once; None where it does, whatever it says."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        get_hf_file_metadata(hf_hub_url(name, CONFIG_FILE, revision=revision), timeout=HUB_SECONDS)
+    except (HfHubHTTPError, HFValidationError):
+        return None
+    except Exception as error:  # of whichever HTTP library the hub's client stands on
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return None
 
 
 def _class_of(directory: Path) -> type[Encoder]:

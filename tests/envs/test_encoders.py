@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import huggingface_hub.constants
 import numpy as np
 import pytest
@@ -146,6 +147,22 @@ def test_damaged_encoders_are_refused_in_words(tiny_encoder_dir: Path, refuses, 
 def test_unknown_names_are_refused_in_words(name: str, refuses) -> None:
     with refuses("directory", "owner/name", "zoo", name):
         load_encoder(name)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(refuses, monkeypatch) -> None:
+    def no_route(*_, **__):
+        raise ConnectionError("no route to host")
+
+    def asked(*_, local_files_only, **__):
+        assert local_files_only  # of what was downloaded before
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", no_route)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", asked)
+    with refuses(
+        "no directory 'runs/mistyped' here", "if it is a hub id, the hub cannot be reached: no route to host"
+    ):
+        load_encoder("runs/mistyped")
 
 
 def test_unknown_hub_ids_are_refused_in_words(refuses) -> None:
