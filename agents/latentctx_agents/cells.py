@@ -43,15 +43,19 @@ class Cell:
     keep_policy: bool = True  # save it beside the result
 
 
-def run_cell(cell: Cell) -> dict[str, Any]:
+def run_cell(cell: Cell, encoder: Encoder | None = None) -> dict[str, Any]:
     """Finetune and evaluate one cell, or read its result if it is already there.
+
+    Args:
+        cell: which.
+        encoder: the cell's, by whoever has loaded it.
 
     Returns:
         {"method", "goal", "context", "success": list of bool, "loss": last training loss, "held_out_loss": or None}.
     """
 
     def measured() -> dict[str, Any]:
-        success, losses = _expert(cell) if cell.method == EXPERT else _learner(cell)
+        success, losses = _expert(cell) if cell.method == EXPERT else _learner(cell, encoder)
         return {
             "method": cell.method,
             "goal": cell.goal,
@@ -103,8 +107,8 @@ def _expert(cell: Cell) -> tuple[np.ndarray, dict[str, float | None]]:
     return success, {"loss": 0.0, "held_out_loss": None}
 
 
-def _learner(cell: Cell) -> tuple[np.ndarray, dict[str, float | None]]:
-    trained, loss = finetune_policy(cell)
+def _learner(cell: Cell, encoder: Encoder | None) -> tuple[np.ndarray, dict[str, float | None]]:
+    trained, loss = finetune_policy(cell, encoder=encoder)
     if cell.keep_policy:
         trained.save(Path(cell.directory) / "policy")
     losses = {"loss": loss, "held_out_loss": _held_out_loss(cell, trained)}
@@ -133,23 +137,24 @@ def _episodes_of(cell: Cell) -> tuple[list[int], list[int]]:
     )
 
 
-def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPolicy, float]:
-    """Finetune the cell's policy; returns it with its last training loss."""
+def finetune_policy(
+    cell: Cell, on_step: OnStep = unheard, *, encoder: Encoder | None = None
+) -> tuple[FinetunedPolicy, float]:
+    """Finetune the cell's policy; returns it with its last training loss. `encoder` is the cell's, if it was loaded."""
     config = cell.finetune
     task = task_of(cell.dataset, cell.goal)
     episodes, _ = _episodes_of(cell)
     view = None if cell.encoder is None else cell.view
     demonstrations = finetune.load_demonstrations(cell.dataset, episodes, view, stored=cell.stored)
-    encoder: Encoder | None = None
     if cell.encoder is None:
         head, loss = finetune.finetune_positions(
             demonstrations.positions, demonstrations.actions, config, on_step
         )
     elif cell.method == SCRATCH:
-        encoder = fresh_encoder(cell.encoder, config.seed)
+        encoder = fresh_encoder(cell.encoder, config.seed, encoder)
         head, loss = finetune.finetune_scratch(encoder, demonstrations, config, on_step)
     else:
-        encoder = load_encoder(cell.encoder)
+        encoder = encoder if encoder is not None else load_encoder(cell.encoder)
         features = finetune.encode_demonstrations(FrozenEncoder(encoder), demonstrations)
         head, loss = finetune.finetune_head(features, demonstrations.actions, config, on_step)
     card = PolicyCard(
@@ -166,13 +171,18 @@ def finetune_policy(cell: Cell, on_step: OnStep = unheard) -> tuple[FinetunedPol
     return FinetunedPolicy(card, as_head(head), encoder), loss
 
 
-def fresh_encoder(like: str, seed: int) -> ConvNet:
+def fresh_encoder(like: str, seed: int, trained: Encoder | None = None) -> ConvNet:
     """An untrained encoder of the same architecture and mean image (the scratch baseline), decided by the seed.
+
+    Args:
+        like: directory, zoo name or hub id of the trained one.
+        seed: decides the weights.
+        trained: that one, if it was loaded.
 
     Raises:
         ValueError: `like` is no ConvNet.
     """
-    trained = load_encoder(like)
+    trained = trained if trained is not None else load_encoder(like)
     if not isinstance(trained, ConvNet):
         raise ValueError(
             f"a network to train from scratch takes a ConvNet's shape; {like} is a {type(trained).__name__}."

@@ -12,8 +12,10 @@ from PIL import Image
 from latentctx_agents.cli import main
 from latentctx_agents.cli.main import COMMANDS, RESUMED
 from latentctx_agents.cli.study_commands import STUDIES
+from latentctx_agents.policy_folder import FinetunedPolicy
 from latentctx_agents.results import COLUMNS
 from latentctx_agents.studies import demo
+from latentctx_envs.encoders import ConvNet
 
 SMALL = "latentctx/point-mass/expert-small-v0"
 
@@ -298,6 +300,17 @@ def test_without_any_gl_the_command_fails_with_the_packages_to_install(monkeypat
         main(["doctor"])
     assert stop.value.code == 1
     assert "apt-get install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scratch", [[], ["--scratch"]])
+def test_finetune_loads_its_encoder_once(scratch, pretrained, tmp_path, monkeypatch):
+    loaded, load = [], ConvNet.from_pretrained
+    monkeypatch.setattr(ConvNet, "from_pretrained", lambda folder, **_: loaded.append(folder) or load(folder))
+    few = ["--optimizer.steps", "2", "--demos", "1", "--out", str(tmp_path / "policy")]
+    main(["finetune", "--encoder", str(pretrained[1]), *scratch, *few])
+    assert len(loaded) == 1
+    FinetunedPolicy.load(tmp_path / "policy")
+    assert len(loaded) == 2
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ def test_methods_differ_in_what_is_seen_and_in_nothing_else(encoder_48):
         venv = features_rl.make_training_env(config, encoder)
         judged = features_rl.make_evaluation_env(config, encoder)
         assert judged.single_observation_space.shape == venv.observation_space.shape
-        model = features_rl.make_model(config, venv)
+        model = features_rl.make_model(config, venv, encoder)
         settings.append((model.n_steps, model.batch_size, model.n_epochs, model.learning_rate, model.gamma))
         shapes[method] = venv.observation_space.shape
         assert model.policy.net_arch == [8, 8]
@@ -71,7 +71,7 @@ def test_scratch_trains_a_fresh_network_of_the_encoders_shape_and_features_train
     config = FeaturesRLConfig(method="scratch", encoder=encoder_48, **FEW)
     pretrained = load_encoder(encoder_48)
     venv = features_rl.make_training_env(config, pretrained)
-    model = features_rl.make_model(config, venv)
+    model = features_rl.make_model(config, venv, pretrained)
     network = model.policy.features_extractor.encoder
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert not torch.equal(before["dense.weight"], pretrained.state_dict()["dense.weight"])

@@ -132,7 +132,7 @@ def finetune(words: list[str]) -> None:
     arguments = tyro.cli(Finetune, args=words, prog="latentctx finetune")
     if arguments.scratch and arguments.encoder is None:
         raise ValueError("--scratch needs --encoder: it takes the shape and the mean image of one.")
-    view, method = View(), cells.STATES
+    view, method, record = View(), cells.STATES, None
     if arguments.encoder is not None:
         record = load_encoder(arguments.encoder)
         refuse_memory(record, "finetuning")
@@ -155,7 +155,7 @@ def finetune(words: list[str]) -> None:
         directory=str(out),
     )
     with training_bar(f"finetune {method}", config.optimizer.steps) as advance:
-        policy, loss = cells.finetune_policy(cell, advance)
+        policy, loss = cells.finetune_policy(cell, advance, encoder=record)
     policy.save(out)
     print(f"{method} policy for context {policy.card.context}, last loss {loss:.4f}: {out}")
 

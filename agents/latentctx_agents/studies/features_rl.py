@@ -116,11 +116,11 @@ def make_evaluation_env(config: FeaturesRLConfig, encoder: Encoder) -> gym.vecto
     return VectorEncodeObservation(env, encoder) if config.method == "features" else env
 
 
-def make_model(config: FeaturesRLConfig, venv: VecEnv) -> PPO:
+def make_model(config: FeaturesRLConfig, venv: VecEnv, encoder: Encoder) -> PPO:
     """PPO with SB3's own policies and one set of settings."""
     policy: dict[str, Any] = {"net_arch": list(config.hidden)}
     if config.method == "scratch":
-        network = fresh_encoder(config.encoder, config.seed)
+        network = fresh_encoder(config.encoder, config.seed, encoder)
         policy |= {
             "features_extractor_class": EncoderExtractor,
             "features_extractor_kwargs": {"encoder": network, "freeze": False},
@@ -143,7 +143,7 @@ def learn(config: FeaturesRLConfig) -> Iterator[Measurement]:
     """Train, and yield the success of the mean action before the first and after every `evaluate_every` decisions."""
     encoder = load_encoder(config.encoder)
     venv, judged = make_training_env(config, encoder), make_evaluation_env(config, encoder)
-    model = make_model(config, venv)
+    model = make_model(config, venv, encoder)
     known = {
         **asdict(config),
         "encoder_hash": encoder.content_hash()[:12],

@@ -34,7 +34,7 @@ from latentctx_agents.studies.inverse_dynamics_grid import (
 from latentctx_agents.workers import StudyWorkers
 from latentctx_datasets import RECIPES, View, collect, open_store
 from latentctx_envs.cores import available_cores
-from latentctx_envs.encoders import load_encoder
+from latentctx_envs.encoders import Encoder, load_encoder
 from latentctx_envs.encoders.stateful import refuse_memory
 
 STUDY = "inverse_dynamics"
@@ -56,7 +56,8 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
     for arm in arms:
         dataset_of(config, arm.contexts)  # refuses before anything is written
     frozen = {frozen_name(name): name for name in grid.encoders}
-    views = {arm: sight(config, arm, frozen.get(arm.method)) for arm in arms}
+    loaded = {method: load_encoder(name) for method, name in frozen.items()}
+    views = {arm: sight(config, arm, loaded.get(arm.method)) for arm in arms}
     RunFolder(folder, config)
     count = workers if workers is not None else available_cores()
     _prepare(config, views, count)
@@ -79,7 +80,7 @@ def run_study(config: StudyConfig, grid: Grid, folder: Path, *, workers: int | N
     return file
 
 
-def sight(config: StudyConfig, arm: Arm, frozen: str | None = None) -> View | None:
+def sight(config: StudyConfig, arm: Arm, encoder: Encoder | None = None) -> View | None:
     """The frames that an arm sees, those of its encoder's pretraining; None if it sees none.
 
     Raises:
@@ -88,9 +89,8 @@ def sight(config: StudyConfig, arm: Arm, frozen: str | None = None) -> View | No
     if arm.method in SIGHTLESS:
         return None
     view = pretraining(config, arm).view
-    if frozen is None:
+    if encoder is None:
         return view
-    encoder = load_encoder(frozen)
     refuse_memory(encoder, "finetuning")
     if encoder.render_profile is None:  # trained on others' pictures: what the other arms see
         return dataclasses.replace(view, image_size=encoder.input_shape[0])
@@ -122,16 +122,18 @@ def run_arm(
     frozen: str | None = None,
 ) -> list[dict[str, Any]]:
     """Pretrain an arm's encoder, unless it is a frozen one, and run its cells; metric, value and setting of each."""
-    encoder, known = frozen, {}
+    encoder, weights, known = frozen, None, {}
     place = folder / "cells" / arm.name
     if frozen is not None:  # other weights of the same name are another arm
-        known = {"encoder_hash": load_encoder(frozen).content_hash()[:12]}
+        weights = load_encoder(frozen)
+        known = {"encoder_hash": weights.content_hash()[:12]}
         if view is not None:
             known |= {"render_profile": view.render_profile, "goal_visible": view.goal_visible}
         place = place.with_name(f"{arm.name}-{known['encoder_hash']}")
     if arm.method in PRETRAINED:
         pretrain.pretrain(pretraining(config, arm), encoder_run(folder, arm))
         encoder = str(encoder_run(folder, arm) / "encoder")
+        weights = load_encoder(encoder)
     found: list[dict[str, Any]] = []
     for count in demos if arm.method != EXPERT else (0,):
         for goal in range(config.goals):
@@ -148,7 +150,7 @@ def run_arm(
                 stored=True,
                 keep_policy=False,
             )
-            result = run_cell(cell)
+            result = run_cell(cell, weights)
             setting = {"demos": count, "goal": goal, "episodes": config.episodes, **known}
             for metric, value in _metrics(result):
                 found.append({"metric": metric, "value": value, "setting": setting})
