@@ -17,10 +17,10 @@ from latentctx_agents.results import read_results
 from latentctx_agents.studies.features_rl import LABELS as SEEN
 from latentctx_agents.studies.filter_rl import LABELS as OF_A_BODY
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS, TrainedPolicy, weights_file
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_datasets.sheet import write_gif
 from latentctx_envs.kitchen.context import TEST
 from latentctx_envs.kitchen.subtasks import GOALS
+from latentctx_envs.locomotion.protocol import ENV_KWARGS
 from latentctx_envs.meta_world import make_sawyer
 from latentctx_envs.meta_world.splits import TASKS
 from latentctx_envs.rendering import PROFILES, Renderer

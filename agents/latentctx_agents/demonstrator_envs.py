@@ -6,8 +6,8 @@ import numpy as np
 from gymnasium import spaces
 
 from latentctx_datasets.demonstrators.locomotion import with_phase
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.extras import require
+from latentctx_envs.locomotion.protocol import ENV_KWARGS
 from latentctx_envs.locomotion.task import FLIP_RATE
 
 require("stable_baselines3", "agents")

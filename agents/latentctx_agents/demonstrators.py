@@ -23,9 +23,9 @@ from latentctx_datasets.demonstrators.locomotion import (
     ENV_IDS,
     LAYERS,
 )
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.tensors import write_tensors
 from latentctx_envs.extras import require
+from latentctx_envs.locomotion.protocol import ENV_KWARGS
 from latentctx_envs.replacing import replacing, sha256_of
 from latentctx_envs.wrappers.sb3 import to_sb3
 

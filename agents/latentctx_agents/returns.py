@@ -8,7 +8,7 @@ import numpy as np
 from latentctx_agents.results import Measurement
 from latentctx_datasets.demonstrators import Draws
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS, NATIVE_RETURN, most
+from latentctx_envs.locomotion.protocol import ENV_KWARGS, NATIVE_RETURN, most
 from latentctx_envs.rollout import Policy, rollout
 
 EVALUATION_SEED = 60_000

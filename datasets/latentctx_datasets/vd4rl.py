@@ -21,9 +21,9 @@ import numpy as np
 
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS, NATIVE_RETURN
 from latentctx_datasets.trajectory_rows import check_rows, read_rows, record_of_rows
 from latentctx_datasets.writing import Record, write
+from latentctx_envs.locomotion.protocol import ENV_KWARGS, NATIVE_RETURN
 
 WORLDS = {"walker": "LatentCtx-WalkerWalk-v0", "cheetah": "LatentCtx-CheetahRun-v0"}
 """Body, the second part of a dataset's id -> the world of V-D4RL's task for it; its humanoid has no world here."""

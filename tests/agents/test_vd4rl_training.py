@@ -18,9 +18,9 @@ from latentctx_agents.world_models.model import WorldModel
 from latentctx_agents.world_models.train import WorldModelTraining, train_world_model
 from latentctx_agents.world_models.windows import open_episodes, windows_of
 from latentctx_datasets import DatasetError
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.latent.config import QUICK
 from latentctx_envs.encoders.latent.sensors import Sensors
+from latentctx_envs.locomotion.protocol import ENV_KWARGS
 
 BODY, SHOWN = "vd4rl/walker/random-v0", "vd4rl/walker/expert-v0"
 ROWS = 12

@@ -13,7 +13,7 @@ from latentctx_agents.dreamer.config import DreamerConfig
 from latentctx_agents.dreamer.train import EPISODES, first_seed
 from latentctx_datasets import DemonstrationCollector, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS, most
+from latentctx_envs.locomotion.protocol import ENV_KWARGS, most
 
 
 def make_dataset(config: DreamerConfig, directory: Path, dataset_id: str) -> minari.MinariDataset:

@@ -24,8 +24,8 @@ from latentctx_agents.runs import RunFolder
 from latentctx_agents.world_models.model import as_encoder
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders.devices import check_device
+from latentctx_envs.locomotion.protocol import ENV_KWARGS
 from latentctx_envs.rollout import rollout
 
 SNAPSHOTS, EPISODES = "snapshots", "episodes"  # folders of a run folder

@@ -13,8 +13,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 from latentctx_agents.demonstrators import DemonstratorConfig, make_model
 from latentctx_agents.results import Measurement
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS
 from latentctx_envs.encoders import Encoder, load_encoder
+from latentctx_envs.locomotion.protocol import ENV_KWARGS
 from latentctx_envs.wrappers import VectorEncodeObservation
 from latentctx_envs.wrappers.sb3 import to_sb3
 

@@ -9,7 +9,7 @@ from latentctx_agents.results import Measurement
 from latentctx_agents.returns import EVALUATION_SEED, returns_of
 from latentctx_datasets.demonstrators import make_demonstrator
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
-from latentctx_datasets.recipes.locomotion import ENV_KWARGS
+from latentctx_envs.locomotion.protocol import ENV_KWARGS
 
 SIZE = 6  # numbers of an action of cheetah and walker
 

@@ -6,9 +6,8 @@ from typing import Any
 from latentctx_datasets.demonstrators import snapshot_count
 from latentctx_datasets.demonstrators.locomotion import ALGORITHM, ENV_IDS
 from latentctx_datasets.recipes.recipe import Plan, Recipe
-from latentctx_envs.locomotion.cheetah import CheetahTask
 from latentctx_envs.locomotion.context import LocomotionContext
-from latentctx_envs.locomotion.walker import WalkerTask
+from latentctx_envs.locomotion.protocol import ENV_KWARGS, NATIVE_RETURN, most
 
 EPISODES = 1000  # of each dataset; the first 100 of an expert's are the paper's main demonstrations
 RANDOM_SEED = 0  # seeds of an episode are these plus its number, so that no two datasets begin alike
@@ -17,24 +16,9 @@ REPLAY_SEED = 2_000_000
 NOISY_SEED = 3_000_000  # further, of the same who plays with noise
 TASK_SEEDS = 10_000  # between two tasks of an embodiment
 
-ENV_KWARGS: dict[str, Any] = {
-    "action_repeat": 2,  # control steps a decision
-    "max_episode_steps": 500,  # decisions
-    "reward_mode": "last_substep",  # returns as in the paper: at most 500 for tasks that dm_control does not have
-}
-NATIVE_RETURN = 1000.0  # the most that an episode of a task of dm_control's can earn
-CUSTOM_RETURN = 500.0  # of another task
 WITH_NOISE = " with noisy actions"
 
-NATIVE: dict[str, tuple[str, ...]] = {"cheetah": CheetahTask.native, "walker": WalkerTask.native}
-
 Plans = Callable[[], Iterator[Plan]]
-
-
-def most(task: str) -> float:
-    """The most that an episode of a task such as "cheetah-run" can earn."""
-    body, _, name = task.partition("-")
-    return NATIVE_RETURN if name in NATIVE[body] else CUSTOM_RETURN
 
 
 def random_plans(context: LocomotionContext) -> Plans:

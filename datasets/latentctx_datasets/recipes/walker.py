@@ -1,8 +1,6 @@
 """The walker's datasets (AIME, NeurIPS 2023, and our own tasks); `latentctx dreamer` makes an exploration set, `plan2explore-v0`."""
 
 from latentctx_datasets.recipes.locomotion import (
-    ENV_KWARGS,
-    NATIVE_RETURN,
     expert_recipe,
     mixed_plans,
     random_recipe,
@@ -10,6 +8,7 @@ from latentctx_datasets.recipes.locomotion import (
 )
 from latentctx_datasets.recipes.recipe import Recipe
 from latentctx_envs.locomotion.context import WalkerContext
+from latentctx_envs.locomotion.protocol import ENV_KWARGS, NATIVE_RETURN
 
 _STAND = WalkerContext(task="stand")
 _WALK = WalkerContext(task="walk")
