@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gymnasium import spaces
 
 from latentctx_agents.optim import (
     Metrics,
@@ -22,7 +21,8 @@ from latentctx_agents.optim import (
 from latentctx_agents.origins import data_origin
 from latentctx_agents.representations import OBJECTIVES, Batch, Objective, ObjectiveConfig
 from latentctx_agents.runs import RunFolder, training_record
-from latentctx_datasets import DatasetError, PixelStore, TransitionSampler, View, library, open_pixels
+from latentctx_datasets import PixelStore, TransitionSampler, View, library, open_pixels
+from latentctx_datasets.actions import refuse_action_space, refuse_actions
 from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders import PAPER as PAPER_NET
 from latentctx_envs.encoders import QUICK as QUICK_NET
@@ -128,7 +128,7 @@ def pretrain(
     began = time.monotonic()
     _refuse_data(config)
     store = open_pixels(config.dataset, config.view)
-    _refuse_actions(store)
+    refuse_actions(store)
     encoder, training = set_up(config, store, device)
     if training is not None:
         for step, metrics in _train(config, training, encoder, store, directory, device):
@@ -156,7 +156,7 @@ def _refuse_data(config: PretrainConfig) -> None:
         DatasetError: its actions go beyond.
     """
     dataset_id, dataset = config.dataset, library.load(config.dataset)
-    count, space = int(dataset.total_episodes), dataset.action_space
+    count = int(dataset.total_episodes)
     if count < config.contexts:
         raise ValueError(
             f"{dataset_id} has {count} episodes; contexts={config.contexts}: say contexts={count} for all."
@@ -165,28 +165,7 @@ def _refuse_data(config: PretrainConfig) -> None:
     shortest = min(int(facts["total_steps"]) for facts in used)
     if config.n_step > shortest:
         raise ValueError(f"{dataset_id} has an episode of {shortest} steps; n_step={config.n_step}.")
-    vectors = isinstance(space, spaces.Box) and len(space.shape) == 1
-    if not vectors or space.low.min() < -1.0 or space.high.max() > 1.0:
-        raise DatasetError(
-            f"{dataset_id}: actions must be vectors in [-1, 1]; got {space}. Record it with gymnasium.wrappers.RescaleAction "
-            "around its environment."
-        )
-
-
-def _refuse_actions(store: PixelStore) -> None:
-    """Refuse actions beyond the space that their dataset names.
-
-    Raises:
-        DatasetError: there are some.
-    """
-    bad = ~(np.abs(store.actions) <= 1.0).all(axis=1)  # nan is not less than anything
-    if bad.any():
-        row = int(bad.argmax())
-        episode = int(np.searchsorted(store.starts, row, side="right")) - 1
-        raise DatasetError(
-            f"{store.dataset_id}: actions must be finite and in [-1, 1], as its action space says; got {store.actions[row]} in "
-            f"episode {episode}. Record them as they are executed: clipped."
-        )
+    refuse_action_space(dataset)
 
 
 def set_up(config: PretrainConfig, store: PixelStore, device: str) -> tuple[ConvNet, Training | None]:

@@ -385,6 +385,25 @@ def played_in(dataset_id: str) -> PlayedIn:
     return PlayedIn(spec.id, kwargs)
 
 
+def body_of(dataset_id: str) -> PlayedIn:
+    """The world whose body a dataset shows, whoever wrote it: nothing of what its metadata names is made.
+
+    Of a world from elsewhere `env_kwargs` are those of its spec, with "additional_wrappers" if it has some; a dataset that names no
+    world is of "unnamed".
+
+    Raises:
+        DatasetError: there is no such dataset.
+    """
+    if dataset_id not in RECIPES:
+        text = load(dataset_id).storage.metadata.get("env_spec")
+        spec = EnvSpec.from_json(text) if isinstance(text, str) else None
+        if spec is None or spec.id not in ids():
+            wrappers = [each.name for each in spec.additional_wrappers] if spec else []
+            beside = {"additional_wrappers": wrappers} if wrappers else {}
+            return PlayedIn(spec.id, {**spec.kwargs, **beside}) if spec else PlayedIn("unnamed", {})
+    return played_in(dataset_id)
+
+
 def measured_in(dataset_id: str) -> PlayedIn:
     """The world in which imitators of a dataset are measured: its own, and where that has no time limit, with the usual one.
 

@@ -362,7 +362,7 @@ def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray 
             frames[row : row + len(seen)] = seen
             row += len(seen)
             seen = np.zeros((len(seen), 0), np.float32)
-        observations.append(seen)
+        observations.append(np.asarray(seen, np.float32))  # float64 in worlds from elsewhere
         actions += [episode.actions.astype(np.float32), np.zeros_like(episode.actions[:1], np.float32)]
         rewards += [np.asarray(episode.rewards, np.float32), np.zeros(1, np.float32)]
     lengths = np.array([len(part) - 1 for part in observations], np.int64)

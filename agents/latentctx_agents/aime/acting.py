@@ -47,6 +47,8 @@ class LatentPolicy:
         """Actions, float32 (n, a) or (a,), for observation(s) of the model's setting."""
         single = np.ndim(observation) == (3 if self._model.sensors.observed == PIXELS else 1)
         seen = torch.from_numpy(np.asarray(observation)[None] if single else np.asarray(observation))
+        if seen.is_floating_point():  # worlds from elsewhere show float64
+            seen = seen.to(torch.float32)
         with torch.inference_mode():
             action = self._act(seen)
         found = action.cpu().numpy()

@@ -28,14 +28,18 @@ PARTS = {"model": "world_model.safetensors"}  # weights that are a file of their
 class AgentCard:
     """The world of the demonstrations, and what happens, shows and counts there as it did in them."""
 
+    # "" where nothing here can make it: a world from elsewhere that had arguments or wrappers, or none
     env_id: str
     env_kwargs: dict[str, Any] = field(default_factory=dict)  # what is seen among them
 
     @classmethod
     def of(cls, dataset_id: str, model: WorldModel) -> "AgentCard":
         """That of demonstrations, for a world model that sees them."""
+        body, observed = library.body_of(dataset_id), model.sensors.observed
+        if body.env_id not in ids():
+            plain = body.env_id in gym.registry and not body.env_kwargs and observed != PIXELS
+            return cls(env_id=body.env_id if plain else "")
         world = library.measured_in(dataset_id)
-        observed = model.sensors.observed
         seen = view_of(observed, model.config.image_size)
         if observed == PIXELS and holds_frames(load(dataset_id)):  # of their own making
             seen |= open_frames(dataset_id).view.arguments()
@@ -65,7 +69,12 @@ class AimeAgent(nn.Module):
         return LatentPolicy(self.model, self.policy, sample_state=sample_state, seed=seed)
 
     def make_env(self, **kwargs: Any) -> gym.Env[Any, Any]:
-        """An environment whose observations this agent takes; `kwargs` are further arguments, such as `render_mode`."""
+        """An environment whose observations this agent takes; `kwargs` are further arguments, such as `render_mode`.
+
+        Raises:
+            ValueError: it is not known how it is made.
+        """
+        self._refuse_unmade()
         return gym.make(self.card.env_id, **{**self.card.env_kwargs, **kwargs})
 
     def returns(self, episodes: int = 100, *, seed: int = EVALUATION_SEED, draws: int = 0) -> np.ndarray:
@@ -75,11 +84,22 @@ class AimeAgent(nn.Module):
             episodes: how many.
             seed: of the first; the next ones have the next seeds.
             draws: seed of the draws of states.
+
+        Raises:
+            ValueError: it is not known how the world is made.
         """
+        self._refuse_unmade()
         env = side_by_side(self.card.env_id, episodes, **self.card.env_kwargs)
         found = sum_rewards(env, self.acting(draws), seed)
         env.close()
         return found
+
+    def _refuse_unmade(self) -> None:
+        if not self.card.env_id:
+            raise ValueError(
+                "this agent imitates in a world that is not made here: make it as its demonstrations were recorded, and act by "
+                "load_agent(folder)[0].acting()."
+            )
 
     @property
     def title(self) -> str:
@@ -135,8 +155,9 @@ def load_agent(directory: Path) -> tuple[AimeAgent, dict[str, Any]]:
 
     def make(facts: dict[str, Any]) -> AimeAgent:
         model, card = model_of(facts["world_model"]), AgentCard(**facts["card"])
-        if card.env_id not in ids():  # Gymnasium would import what it names
-            raise ValueError(f"{card.env_id!r} is no world of this project")
+        plain = card.env_id in gym.registry and not card.env_kwargs  # registered in this process, by whoever
+        if card.env_id and card.env_id not in ids() and not plain:  # Gymnasium would import what it names
+            raise ValueError(f"{card.env_id!r} is no world of this project, nor one that is registered here")
         return AimeAgent(model, TanhPolicy(model.config.features, model.action_dim, facts["hidden"]), card)
 
     return read_model(directory, "AIME agent", make, parts=PARTS)

@@ -31,12 +31,11 @@ from latentctx_agents.runs import RunFolder, training_record
 from latentctx_agents.world_models.evidence import Evidence, evidence_of
 from latentctx_agents.world_models.folder import load_world_model
 from latentctx_agents.world_models.model import WorldModel
-from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
+from latentctx_agents.world_models.windows import Windows, open_episodes, sensors_of, windows_of
 from latentctx_datasets import StateStore, library
 from latentctx_datasets.demonstrators.locomotion import ENV_IDS
 from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.rssm import filter_states
-from latentctx_envs.encoders.latent.sensors import Sensors
 
 AGENT = "agent"  # folder of what acts, in a run folder
 
@@ -149,11 +148,7 @@ def open_demonstrations(config: ImitationConfig, model: WorldModel) -> StateStor
     Raises:
         ValueError: they are of another body or action size, or fewer than asked for.
     """
-    sensors = Sensors.of_world(library.played_in(config.dataset).env_id, model.sensors.observed)
-    if sensors.family != model.sensors.family:
-        raise ValueError(
-            f"the world model is of the {model.sensors.family}; {config.dataset} shows the {sensors.family}."
-        )
+    refuse_other_body(model, config.dataset)
     store = open_episodes(config.dataset, model.sensors.observed, model.config.image_size)
     if store.actions.shape[-1] != model.action_dim:
         raise ValueError(
@@ -163,6 +158,23 @@ def open_demonstrations(config: ImitationConfig, model: WorldModel) -> StateStor
     if len(store) < config.demos:
         raise ValueError(f"{config.dataset} has {len(store)} episodes; demos={config.demos}.")
     return store
+
+
+def refuse_other_body(model: WorldModel, dataset_id: str) -> None:
+    """Refuse episodes of another body than the model's.
+
+    Raises:
+        ValueError: they are.
+    """
+    shown = sensors_of(dataset_id, model.sensors.observed)
+    if shown.family != model.sensors.family:
+        raise ValueError(
+            f"the world model is of the {model.sensors.family}; {dataset_id} shows the {shown.family}."
+        )
+    if shown.state_dim != model.sensors.state_dim:
+        raise ValueError(
+            f"the world model takes states of {model.sensors.state_dim} numbers; those of {dataset_id} have {shown.state_dim}."
+        )
 
 
 class Imitation(NamedTuple):

@@ -14,7 +14,13 @@ import torch
 
 from latentctx_agents.aime.acting import LatentPolicy
 from latentctx_agents.aime.agent import AgentCard, AimeAgent, load_agent, save_agent
-from latentctx_agents.aime.imitate import AGENT, imitate, open_demonstrations, task_of
+from latentctx_agents.aime.imitate import (
+    AGENT,
+    imitate,
+    open_demonstrations,
+    refuse_other_body,
+    task_of,
+)
 from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.aime_online.agent import OnlineAime, Own, own_batch
 from latentctx_agents.aime_online.config import OnlineConfig
@@ -33,9 +39,9 @@ from latentctx_agents.runs import RunFolder, read_metrics, training_record
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
 from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
-from latentctx_datasets import StateStore, library
+from latentctx_datasets import StateStore
 from latentctx_envs.encoders.devices import check_device
-from latentctx_envs.encoders.latent.sensors import PIXELS, Sensors
+from latentctx_envs.encoders.latent.sensors import PIXELS
 
 COLLECTION_SEED = 6_000_000  # of the first episode; no dataset's episodes have these seeds
 SEEDS_APART = 10_000  # between the first episodes of neighbouring seeds
@@ -156,9 +162,7 @@ def open_start(
 
 
 def _open_experience(name: str, model: WorldModel, length: int) -> StateStore:
-    family = Sensors.of_world(library.played_in(name).env_id, model.sensors.observed).family
-    if family != model.sensors.family:
-        raise ValueError(f"the world model is of the {model.sensors.family}; {name} is of the {family}.")
+    refuse_other_body(model, name)
     store = open_episodes(name, model.sensors.observed, model.config.image_size)
     if store.actions.shape[-1] != model.action_dim:
         raise ValueError(

@@ -18,6 +18,7 @@ def facts_of(model: WorldModel) -> dict[str, Any]:
         "observed": model.sensors.observed,
         "probed": bool(model.sensors.probed),
         "action_dim": model.action_dim,
+        "state_dim": model.sensors.state_dim,
         "model": asdict(model.config),
     }
 
@@ -28,7 +29,7 @@ def model_of(facts: Mapping[str, Any]) -> WorldModel:
     Raises:
         ValueError, KeyError, TypeError: something is missing or out of range.
     """
-    sensors = Sensors.of(facts["family"], facts["observed"])
+    sensors = Sensors.of(facts["family"], facts["observed"], facts.get("state_dim"))
     if not facts.get("probed", True):  # folders of before it said so have their probes
         sensors = sensors.unprobed()
     return WorldModel(WorldModelConfig(**facts["model"]), sensors, facts["action_dim"])

@@ -107,7 +107,11 @@ def as_encoder(model: WorldModel) -> LatentEncoder:
     sensors = model.sensors
     encoder = LatentEncoder(
         LatentEncoderConfig(
-            family=sensors.family, observed=sensors.observed, action_dim=model.action_dim, model=model.config
+            family=sensors.family,
+            observed=sensors.observed,
+            action_dim=model.action_dim,
+            state_dim=sensors.state_dim,
+            model=model.config,
         )
     )
     weights = model.state_dict()

@@ -25,14 +25,14 @@ from latentctx_agents.runs import RunFolder, training_record
 from latentctx_agents.world_models.evidence import model_loss
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import WorldModel, as_encoder
-from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
+from latentctx_agents.world_models.windows import Windows, open_episodes, sensors_of, windows_of
 from latentctx_datasets import StateStore, library
 from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.config import LARGER as LARGER_MODEL
 from latentctx_envs.encoders.latent.config import QUICK as QUICK_MODEL
 from latentctx_envs.encoders.latent.config import RSSM, RSSMO, WorldModelConfig
-from latentctx_envs.encoders.latent.sensors import Observed, Sensors
+from latentctx_envs.encoders.latent.sensors import Observed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +98,7 @@ def train_world_model(
         DatasetError: the dataset is missing or damaged, or holds numbers that are none.
     """
     check_device(device)
-    world = library.played_in(config.dataset)
-    sensors = Sensors.of_world(world.env_id, config.observed)
+    sensors, world = sensors_of(config.dataset, config.observed), library.body_of(config.dataset)
     RunFolder(directory, config, data_origin(config.dataset))
     target = directory / "model"
     if target.is_dir():
@@ -109,8 +108,6 @@ def train_world_model(
     store = open_episodes(config.dataset, config.observed, config.model.image_size)
     if config.episodes is not None and len(store) < config.episodes:
         raise ValueError(f"{config.dataset} has {len(store)} episodes; episodes={config.episodes}.")
-    if not store.observations.shape[-1]:
-        sensors = sensors.unprobed()
     digest = content_of(library.load(config.dataset))
     torch.manual_seed(config.seed)
     model = WorldModel(config.model, sensors, store.actions.shape[-1]).to(device)

@@ -14,12 +14,14 @@ from latentctx_datasets import (
     StateStore,
     View,
     holds_frames,
+    library,
     load,
     open_frames,
     open_states,
     open_store,
 )
-from latentctx_envs.encoders.latent.sensors import PIXELS, Observed
+from latentctx_datasets.actions import refuse_action_space, refuse_actions
+from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
 
 
 class Windows(NamedTuple):
@@ -43,18 +45,21 @@ def open_episodes(dataset_id: str, observed: Observed, image_size: int) -> State
     Frames are rendered from states. A dataset that stores frames instead, such as V-D4RL's, gives those, and no states.
 
     Raises:
-        DatasetError: the dataset is missing or damaged, holds numbers that are none, or frames of another size.
+        DatasetError: the dataset is missing or damaged, holds numbers that are none, actions beyond [-1, 1] or frames of
+            another size.
     """
+    dataset = load(dataset_id)
+    refuse_action_space(dataset)
     store: StateStore
-    if observed == PIXELS and holds_frames(load(dataset_id)):
+    if observed == PIXELS and holds_frames(dataset):
         store = open_frames(dataset_id, image_size)
     elif observed == PIXELS:
         store = open_store(dataset_id, frames_of(image_size))
     else:
         store = open_states(dataset_id)
-    for name in ("observations", "actions"):
-        if not np.isfinite(getattr(store, name)).all():
-            raise DatasetError(f"{dataset_id}: {name} hold nan or infinity; build the dataset again.")
+    if not np.isfinite(store.observations).all():
+        raise DatasetError(f"{dataset_id}: observations hold nan or infinity; build the dataset again.")
+    refuse_actions(store)
     return store
 
 
@@ -97,3 +102,16 @@ def windows_of(
         )
 
     return draw
+
+
+def sensors_of(dataset_id: str, observed: Observed) -> Sensors:
+    """What a dataset's body shows in a setting, whoever's world it was recorded in.
+
+    Raises:
+        DatasetError: the dataset is missing or damaged.
+        ValueError: it is not known what the setting shows of this body.
+    """
+    shape = load(dataset_id).observation_space.shape
+    state_dim = shape[0] if shape is not None and len(shape) == 1 else 0
+    sensors = Sensors.of_world(library.body_of(dataset_id).env_id, observed, state_dim)
+    return sensors if state_dim else sensors.unprobed()

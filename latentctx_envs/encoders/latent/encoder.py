@@ -21,23 +21,24 @@ class LatentEncoderConfig:
         ValueError: no such body or setting, or a model that cannot be built.
     """
 
-    family: str  # of the body's worlds, such as "walker"
+    family: str  # of the body's worlds, such as "walker", or the id of another body's world
     observed: Observed
     action_dim: int
+    state_dim: int | None = None  # length of the state of another body
     model: WorldModelConfig = field(default_factory=WorldModelConfig)
 
     def __post_init__(self) -> None:
         """Accept JSON's dictionary and refuse what is no filter."""
         if isinstance(self.model, dict):
             object.__setattr__(self, "model", WorldModelConfig(**self.model))
-        Sensors.of(self.family, self.observed)
+        Sensors.of(self.family, self.observed, self.state_dim)
         if self.action_dim < 1:
             raise ValueError(f"action_dim starts at 1; got {self.action_dim}.")
 
     @property
     def sensors(self) -> Sensors:
         """What is seen, by name."""
-        return Sensors.of(self.family, self.observed)
+        return Sensors.of(self.family, self.observed, self.state_dim)
 
 
 def observation_encoder(sensors: Sensors, config: WorldModelConfig) -> tuple[nn.Module, int]:

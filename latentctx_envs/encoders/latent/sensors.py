@@ -2,6 +2,7 @@
 
 AIME's settings: "state" shows everything (the paper's MDP), "position" what has no velocity in it (LPOMDP), "pixels" a
 picture (Visual). What a setting does not show is probed: read from the latent state by heads that do not shape it.
+Of other bodies only the length of the state is known, and it is shown as a whole.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ COLUMNS: dict[str, dict[str, tuple[int, int]]] = {
     "point-mass": {"position": (0, 2), "velocity": (2, 4)},
 }
 """Family of worlds -> its sensors, as columns of the state; velocities come last."""
+WHOLE = "state"  # name of the sensor of bodies whose columns have no names
 
 
 WORLDS = {  # how ids of worlds begin -> whose sensors they show
@@ -36,19 +38,32 @@ class Sensors:
         str, tuple[int, int]
     ]  # columns of the state that the model sees and decodes; none for pixels
     probed: dict[str, tuple[int, int]]  # columns that are read from the latent state alone
+    state_dim: int | None = None  # as given to `of`
 
     @classmethod
-    def of(cls, family: str, observed: Observed) -> "Sensors":
+    def of(cls, family: str, observed: Observed, state_dim: int | None = None) -> "Sensors":
         """The sensors of a family's body in one setting.
 
+        Args:
+            family: in `COLUMNS`, or any name.
+            observed: the setting.
+            state_dim: length of the state, of a body that is not in `COLUMNS`; 0 where only frames are known.
+
         Raises:
-            ValueError: no such setting, or a family without named sensors.
+            ValueError: no such setting, or it is not known which numbers of such a body's state it shows.
         """
         if observed not in SETTINGS:
             raise ValueError(f"observed must be one of {', '.join(SETTINGS)}; got {observed!r}.")
-        if family not in COLUMNS:
-            raise ValueError(f"world models know the sensors of {', '.join(COLUMNS)}; got {family!r}.")
-        columns = COLUMNS[family]
+        if family not in COLUMNS and state_dim is None:
+            raise ValueError(
+                f"world models know the sensors of {', '.join(COLUMNS)}; of {family!r} the length of the state is needed."
+            )
+        if family not in COLUMNS and observed == "position":
+            raise ValueError(
+                f"which numbers of {family}'s states are velocities is not known: observed is 'state' or 'pixels' there, "
+                "and states without velocities are a dataset of their own."
+            )
+        columns = COLUMNS.get(family) or ({WHOLE: (0, state_dim)} if state_dim else {})
         shown = {
             "state": set(columns),
             "position": set(columns) - {"velocity"},
@@ -59,18 +74,17 @@ class Sensors:
             observed=observed,
             decoded={name: where for name, where in columns.items() if name in shown},
             probed={name: where for name, where in columns.items() if name not in shown},
+            state_dim=None if family in COLUMNS else state_dim,
         )
 
     @classmethod
-    def of_world(cls, env_id: str, observed: Observed) -> "Sensors":
-        """The sensors of the body that lives in a world, such as "LatentCtx-WalkerRun-v0".
+    def of_world(cls, env_id: str, observed: Observed, state_dim: int | None = None) -> "Sensors":
+        """The sensors of the body that lives in a world, such as "LatentCtx-WalkerRun-v0"; others go by their world's id.
 
         Raises:
-            ValueError: that body's sensors are not known, or `observed` is none of the settings.
+            ValueError: as of `of`.
         """
-        return cls.of(
-            next((body for world, body in WORLDS.items() if env_id.startswith(world)), env_id), observed
-        )
+        return cls.of(family_of(env_id), observed, state_dim)
 
     def unprobed(self) -> "Sensors":
         """The same without probes: of data that holds no states to compare them with."""
@@ -80,3 +94,8 @@ class Sensors:
     def width(self) -> int:
         """Length of the vector that the model sees: the first so many columns of the state."""
         return max((last for _, last in self.decoded.values()), default=0)
+
+
+def family_of(env_id: str) -> str:
+    """The body that lives in a world: its family's name, or the world's id."""
+    return next((body for world, body in WORLDS.items() if env_id.startswith(world)), env_id)
