@@ -2,7 +2,8 @@
 
 from latentctx_datasets.collector import DemonstrationCollector
 from latentctx_datasets.features import FeatureStore, open_features
-from latentctx_datasets.library import DatasetError, info, load, recover, verify
+from latentctx_datasets.identity import verify
+from latentctx_datasets.library import DatasetError, info, load, recover
 from latentctx_datasets.recipes import RECIPES, Recipe
 from latentctx_datasets.recording import finish_recording
 from latentctx_datasets.replay import View, replay

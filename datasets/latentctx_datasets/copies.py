@@ -10,7 +10,7 @@ import numpy as np
 from minari.data_collector import EpisodeBuffer
 from tqdm import tqdm
 
-from latentctx_datasets import library
+from latentctx_datasets import identity, library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.replay import View, replay, view_env
 from latentctx_datasets.writing import Record, write
@@ -49,7 +49,7 @@ def export_pixels(
     name, _, number = dataset_id.rpartition("-v")
     target = library.check_id(target_id or f"{name}-{pixels}px-v{number}")
     library.refuse_taken(target)
-    library.verify_recorded(source)
+    identity.verify_recorded(source)
     score = source.storage.metadata.get("ref_max_score")
     to = f" --to {target_id}" if target_id else ""
     view = View(image_size=pixels, render_profile=profile)
@@ -87,7 +87,7 @@ def combine(dataset_ids: Sequence[str], target_id: str, *, author: str = "unknow
     sources = [library.load(name) for name in dataset_ids]
     first = library.played_in(dataset_ids[0])
     for name, source in zip(dataset_ids, sources, strict=True):
-        library.verify_recorded(source)
+        identity.verify_recorded(source)
         if library.played_in(name) != first or source.observation_space != sources[0].observation_space:
             raise DatasetError(
                 f"{name} and {dataset_ids[0]} are of different worlds or show different things: they cannot be one dataset."

@@ -1,16 +1,15 @@
-"""Where datasets are and whether they are whole: ids, roots, loading, content hashes, safe recovery."""
+"""Where datasets are: ids, roots, loading, places for new ones, safe recovery."""
 
 import contextlib
 import difflib
 import fcntl
-import hashlib
 import itertools
 import json
 import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,7 +146,8 @@ def unknown(dataset_id: str) -> str:
     return f"no recipe is called {dataset_id!r}: {hint}"
 
 
-def _remedy(dataset_id: str) -> str:
+def remedy(dataset_id: str) -> str:
+    """What to do about a dataset that is damaged."""
     again = f"run `latentctx data build {dataset_id}`" if dataset_id in RECIPES else "make it again"
     return f"move {root() / dataset_id} away and {again}"
 
@@ -228,91 +228,6 @@ def minari_root(path: Path) -> Iterator[None]:
             os.environ["MINARI_DATASETS_PATH"] = before
 
 
-def content_hash(dataset: minari.MinariDataset) -> str:
-    """sha256 over the arrays and metadata of every episode, whatever the file format.
-
-    Rewards count as float32: the last bit of NumPy's float64 `exp` depends on the CPU (AVX-512 or not).
-    """
-    digest = hashlib.sha256()
-    metadata = dataset.storage.get_episode_metadata(dataset.episode_indices)
-    for episode, extra in zip(dataset.iterate_episodes(), metadata, strict=True):
-        parts = {
-            "observations": episode.observations,
-            "actions": episode.actions,
-            "rewards": np.asarray(episode.rewards, np.float32),
-            "terminations": episode.terminations,
-            "truncations": episode.truncations,
-            "infos": episode.infos or {},
-        }
-        for name, value in sorted(_leaves(parts), key=lambda leaf: leaf[0]):
-            array = np.ascontiguousarray(value)
-            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-            digest.update(repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes())
-        digest.update(f"{extra.get('seed')} {extra.get('context_json')} {extra.get('split')}".encode())
-    return digest.hexdigest()
-
-
-def _leaves(parts: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:
-    """The arrays of nested mappings, each by its path."""
-    for key, value in parts.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{under}{key}/")
-        else:
-            yield f"{under}{key}", value
-
-
-def recorded_hash(dataset: minari.MinariDataset) -> str:
-    """The content hash that was written down when the dataset was built.
-
-    Raises:
-        DatasetError: none was (the dataset was not built by this package).
-    """
-    value = dataset.storage.metadata.get("content_hash")
-    if not isinstance(value, str):
-        raise DatasetError(f"{id_of(dataset)} carries no content hash: it was not built by latentctx.")
-    return value
-
-
-def verify(dataset_id: str) -> str:
-    """Recompute the content hash, compare it with the recorded one, and return it.
-
-    Raises:
-        DatasetError: the content was changed after the dataset was built.
-    """
-    return _verified(load(dataset_id))
-
-
-def _verified(dataset: minari.MinariDataset) -> str:
-    with told_damage(id_of(dataset)):
-        actual = content_hash(dataset)
-    return compared(dataset, actual)
-
-
-def compared(dataset: minari.MinariDataset, actual: str) -> str:
-    """The actual content hash of a dataset, which must be the recorded one.
-
-    Raises:
-        DatasetError: it is another; the content was changed after the dataset was built.
-    """
-    dataset_id, expected = id_of(dataset), recorded_hash(dataset)
-    if actual != expected:
-        raise DatasetError(
-            f"{dataset_id} was changed after it was built (hash {actual[:12]}, recorded {expected[:12]}): "
-            f"{_remedy(dataset_id)}."
-        )
-    return actual
-
-
-def verify_recorded(dataset: minari.MinariDataset) -> None:
-    """`verify`, where there is a hash to compare with: datasets that Minari alone recorded have none.
-
-    Raises:
-        DatasetError: the content was changed after the dataset was built.
-    """
-    if "content_hash" in dataset.storage.metadata:
-        _verified(dataset)
-
-
 @contextlib.contextmanager
 def told_damage(dataset_id: str) -> Iterator[None]:
     """Say of whatever reading a dataset raises that it is damaged, and what to do.
@@ -324,7 +239,7 @@ def told_damage(dataset_id: str) -> Iterator[None]:
         yield
     except Exception as error:  # h5py, json and Minari raise many types on damaged files
         raise DatasetError(
-            f"{root() / dataset_id} is damaged ({_first_line(error)}): {_remedy(dataset_id)}."
+            f"{root() / dataset_id} is damaged ({_first_line(error)}): {remedy(dataset_id)}."
         ) from None
 
 

@@ -19,7 +19,7 @@ import minari
 import numpy as np
 from gymnasium import spaces
 
-from latentctx_datasets import library
+from latentctx_datasets import identity, library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.replay import View, latent_env, replay, world_of
 from latentctx_datasets.trajectory_rows import check_rows, read_rows, record_of_rows
@@ -54,7 +54,7 @@ def write_npz(dataset_id: str, folder: Path, *, episodes: int | None = None, vie
     if episodes is not None and episodes < 1:
         raise DatasetError(f"episodes start at 1; got {episodes}.")
     dataset = library.load(dataset_id)
-    library.verify_recorded(dataset)
+    identity.verify_recorded(dataset)
     with world_of(dataset) as world:
         sensors = _sensors(world)
     chosen = range(len(dataset) if episodes is None else min(episodes, len(dataset)))

@@ -24,7 +24,7 @@ import numpy as np
 from gymnasium import spaces
 
 from latentctx_datasets import library, mapped
-from latentctx_datasets.identity import content_of
+from latentctx_datasets.identity import content_of, verify_recorded
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.mapped import cache_root
 from latentctx_datasets.replay import View, replay, world_of
@@ -141,7 +141,7 @@ def _check_source(path: Path, dataset_id: str) -> None:
 
 
 def _verify(dataset_id: str) -> None:
-    library.verify_recorded(library.load(dataset_id))
+    verify_recorded(library.load(dataset_id))
 
 
 def _build_states(dataset_id: str, partial: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from minari.data_collector import EpisodeBuffer
 
 import latentctx_envs
-from latentctx_datasets import library
+from latentctx_datasets import identity, library
 from latentctx_envs.replacing import replacing
 
 PINNED = ("mujoco", "dm_control", "gymnasium")  # versions that decide the physics
@@ -76,7 +76,7 @@ def write(
             )
             dataset.storage.update_episode_metadata(extras)
             compact(library.main_file(folder / dataset_id))
-            digest = library.content_hash(dataset)
+            digest = identity.content_hash(dataset)
             facts = {
                 "content_hash": digest,
                 "dataset_size": dataset.storage.get_size(),

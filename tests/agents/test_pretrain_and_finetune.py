@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentctx_agents import cells, film, finetune, origins, pretrain
+from latentctx_agents import cells, film, finetune, pretrain
 from latentctx_agents.evaluate import success_of
 from latentctx_agents.finetune import (
     Demonstrations,
@@ -24,7 +24,7 @@ from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.policies import HeadPolicy
 from latentctx_agents.policy_folder import FinetunedPolicy, PolicyCard
 from latentctx_agents.representations import OBJECTIVES
-from latentctx_datasets import View, collect
+from latentctx_datasets import View, collect, identity
 from latentctx_datasets.demonstrators import PointMassExpert
 from latentctx_envs.encoders import FrozenEncoder, load_encoder
 from latentctx_envs.point_mass.context import split_goals
@@ -302,7 +302,7 @@ def test_a_run_knows_its_dataset_and_refuses_another_of_the_same_name(
 ):
     pretrain.pretrain(tiny_pretrain, tmp_path / "run")
     pretrain.pretrain(tiny_pretrain, tmp_path / "run")
-    monkeypatch.setattr(origins.library, "recorded_hash", lambda dataset: "0" * 64)
+    monkeypatch.setattr(identity, "recorded_hash", lambda dataset: "0" * 64)
     with refuses("begun from another dataset", "another folder"):
         pretrain.pretrain(tiny_pretrain, tmp_path / "run")
 

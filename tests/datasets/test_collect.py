@@ -14,7 +14,7 @@ import minari
 import numpy as np
 import pytest
 
-from latentctx_datasets import RECIPES, DatasetError, Recipe, cards, collect, demonstrators, library
+from latentctx_datasets import RECIPES, DatasetError, Recipe, cards, collect, demonstrators, identity, library
 from latentctx_datasets.writing import compact
 from latentctx_envs.point_mass.context import PointMassContext, split_goals
 
@@ -53,7 +53,7 @@ def test_metadata_names_makers_requirements_environments_and_reference_scores(
     assert metadata["ref_max_score"] == pytest.approx(np.mean(returns))
     assert metadata["ref_min_score"] == 0.0
     assert metadata["jpeg_encoding"] is False
-    assert metadata["content_hash"] == library.content_hash(dataset)
+    assert metadata["content_hash"] == identity.content_hash(dataset)
 
 
 def test_every_episode_carries_its_context_split_success_and_seed(tiny: str, tiny_recipe: Recipe) -> None:
@@ -107,7 +107,7 @@ def test_an_episode_that_ends_early_holds_nothing_of_its_neighbours_time(tiny: s
 
 
 def test_a_second_build_has_the_same_content_hash(tiny: str) -> None:
-    before = library.verify(tiny)
+    before = identity.verify(tiny)
     shutil.rmtree(library.root() / tiny)
     assert collect.build(tiny) == before
 
@@ -115,13 +115,13 @@ def test_a_second_build_has_the_same_content_hash(tiny: str) -> None:
 def test_building_a_dataset_that_is_there_leaves_it_alone(tiny: str) -> None:
     file = library.root() / tiny / "data" / "main_data.hdf5"
     before = file.stat().st_mtime_ns
-    assert collect.build(tiny) == library.verify(tiny)
+    assert collect.build(tiny) == identity.verify(tiny)
     assert file.stat().st_mtime_ns == before
 
 
 def test_the_shipped_dataset_has_the_hash_of_a_rebuild() -> None:
-    shipped = library.recorded_hash(library.load(SHIPPED_ID))
-    assert library.verify(SHIPPED_ID) == shipped
+    shipped = identity.recorded_hash(library.load(SHIPPED_ID))
+    assert identity.verify(SHIPPED_ID) == shipped
     assert collect.build(SHIPPED_ID, force=True) == shipped
 
 
@@ -169,7 +169,7 @@ def test_what_another_process_has_built_meanwhile_stays(tiny: str, monkeypatch: 
         return len(calls) > 1
 
     marked.touch()
-    expected = library.verify(tiny)
+    expected = identity.verify(tiny)
     monkeypatch.setattr(library, "is_local", late)
     assert collect.build(tiny) == expected
     assert marked.exists() and visible((library.root() / tiny).parent) == visible(marked.parents[1])
@@ -177,7 +177,7 @@ def test_what_another_process_has_built_meanwhile_stays(tiny: str, monkeypatch: 
 
 
 def test_a_build_ignores_what_a_process_killed_by_the_system_left_behind(tiny: str) -> None:
-    expected = library.verify(tiny)
+    expected = identity.verify(tiny)
     shutil.copytree(library.root() / tiny, library.root() / ".latentctx-point-mass-tiny-v0.partial" / tiny)
     shutil.rmtree(library.root() / tiny)
     assert collect.build(tiny) == expected
@@ -194,12 +194,12 @@ def test_a_dataset_is_read_again_only_when_its_file_has_changed(
 ) -> None:
     digest = collect.build(tiny)
     with monkeypatch.context() as patch:
-        patch.setattr(library, "content_hash", lambda dataset: pytest.fail("it was read again"))
+        patch.setattr(identity, "content_hash", lambda dataset: pytest.fail("it was read again"))
         assert collect.build(tiny) == digest
     file = library.main_file(library.root() / tiny)
     os.utime(file, ns=(0, 0))
     asked = []
-    monkeypatch.setattr(library, "content_hash", lambda dataset: asked.append(dataset) or digest)
+    monkeypatch.setattr(identity, "content_hash", lambda dataset: asked.append(dataset) or digest)
     assert collect.build(tiny) == collect.build(tiny) == digest and len(asked) == 1
 
 
@@ -214,7 +214,7 @@ def test_a_card_states_what_the_dataset_holds(tiny: str, tmp_path: Path, tiny_re
     path = cards.write_card(tiny_recipe, tmp_path)
     text = path.read_text()
     assert path.name == "latentctx-point-mass-tiny-v0.md"
-    for fact in (tiny_recipe.id, tiny_recipe.description, "4 (400 steps, 4 contexts)", library.verify(tiny)):
+    for fact in (tiny_recipe.id, tiny_recipe.description, "4 (400 steps, 4 contexts)", identity.verify(tiny)):
         assert fact in text
 
 
@@ -254,7 +254,7 @@ def test_arrays_are_stored_compressed_and_are_read_as_they_were(tiny: str) -> No
         states = stored["episode_0/infos/physics_state"]
         assert isinstance(states, h5py.Dataset) and states.compression == "gzip"
         assert np.array_equal(states[()], dataset[0].infos["physics_state"])  # type: ignore[index]
-    before, digest = file.stat().st_size, library.content_hash(dataset)
+    before, digest = file.stat().st_size, identity.content_hash(dataset)
     compact(file)
     assert file.stat().st_size == before
-    assert library.content_hash(library.load(tiny)) == digest
+    assert identity.content_hash(library.load(tiny)) == digest

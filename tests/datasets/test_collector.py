@@ -21,6 +21,7 @@ from latentctx_datasets import (
     DemonstrationCollector,
     View,
     finish_recording,
+    identity,
     info,
     library,
     load,
@@ -77,7 +78,7 @@ def test_what_was_seen_as_pixels_is_derived_from_what_was_kept(env_id: str, sett
     spec = library.recover(dataset).spec
     assert spec is not None and not set(spec.kwargs) & {"observation", "image_size", "render_profile"}
     assert settings.items() <= spec.kwargs.items() and spec.max_episode_steps == 4
-    assert library.verify(ID) == info(ID)["content_hash"]
+    assert identity.verify(ID) == info(ID)["content_hash"]
 
 
 def test_an_episode_is_kept_as_a_recipe_would_build_it(tiny: str) -> None:
@@ -289,7 +290,7 @@ def test_what_the_view_does_not_say_of_the_frames_is_the_worlds() -> None:
         collector = DemonstrationCollector(env, name)
         play(collector, 0)
         dataset = collector.create_dataset()
-        hashes.add(library.recorded_hash(dataset))
+        hashes.add(identity.recorded_hash(dataset))
         frames = open_store(name, view, workers=1).frames
         assert (frames == next(replay(dataset, view, [0]))).all()  # its own, not those of the same steps
     assert len(hashes) == 1
@@ -317,7 +318,7 @@ def test_episodes_that_minari_combined_say_that_their_contexts_are_gone(refuses:
     parts = [open_store(f"mine/{name}-v0", view, workers=1) for name in ("one", "two", "whole")]
     assert (np.concatenate([part.frames for part in parts[:2]]) == parts[2].frames).all()
     assert (np.concatenate([part.contexts for part in parts[:2]]) == parts[2].contexts).all()
-    assert seeds_of(both) == [0, 1] and library.verify("mine/whole-v0")
+    assert seeds_of(both) == [0, 1] and identity.verify("mine/whole-v0")
 
 
 def test_datasets_that_cannot_be_one_are_refused(refuses: Refuses) -> None:

@@ -11,7 +11,7 @@ import pytest
 from minari.data_collector import EpisodeBuffer
 
 from latentctx_agents.cli import main
-from latentctx_datasets import DatasetError, View, library, load, recover, replay
+from latentctx_datasets import DatasetError, View, identity, library, load, recover, replay
 from latentctx_datasets.copies import export_pixels
 from latentctx_datasets.kitchen_layout import completed_order, import_kitchen
 from latentctx_envs.kitchen.context import TEST
@@ -105,7 +105,7 @@ def test_a_subtask_that_is_done_at_the_start_does_not_count() -> None:
 
 def test_contexts_are_the_first_four_in_order_and_short_episodes_are_counted(source: str) -> None:
     digest, kept, skipped = import_kitchen(source, TARGET)
-    assert (kept, skipped) == (3, 1) and library.verify(TARGET) == digest
+    assert (kept, skipped) == (3, 1) and identity.verify(TARGET) == digest
     dataset = load(TARGET)
     extras = list(dataset.storage.get_episode_metadata(range(3)))
     contexts = [tuple(json.loads(extra["context_json"])["subtasks"]) for extra in extras]

@@ -20,6 +20,7 @@ from latentctx_datasets import (
     View,
     collect,
     copies,
+    identity,
     info,
     library,
     load,
@@ -223,7 +224,7 @@ def test_an_empty_dataset_is_refused(
 
 @pytest.mark.parametrize("array", ["rewards", "actions", "observations", "infos/physics_state"])
 def test_verify_detects_a_changed_number(array: str, tiny: str, refuses: Refuses) -> None:
-    assert verify(tiny) == library.recorded_hash(load(tiny))
+    assert verify(tiny) == identity.recorded_hash(load(tiny))
     with h5py.File(hdf5(tiny), "a") as file:
         values = file[f"episode_2/{array}"]
         values[7] = values[7] + 1e-4
@@ -357,4 +358,4 @@ def test_a_dataset_that_was_moved_is_verified_where_it_lies(refuses: Refuses) ->
     with h5py.File(hdf5(moved), "r+") as file:
         file["episode_0/actions"][0] = 0.123  # type: ignore[index]
     with refuses("mine/renamed-v0 was changed after it was built"):
-        library.verify_recorded(load(moved))
+        identity.verify_recorded(load(moved))

@@ -9,7 +9,7 @@ import minari
 import numpy as np
 import pytest
 
-from latentctx_datasets import RECIPES, DatasetError, Recipe, View, collect, library, load, replay
+from latentctx_datasets import RECIPES, DatasetError, Recipe, View, collect, identity, library, load, replay
 from latentctx_datasets.npz_layout import read_npz, trajectory_files, write_npz
 
 WORLD = "LatentCtx-WalkerWalk-v0"
@@ -76,7 +76,7 @@ def test_actions_beyond_their_bounds_are_written_clipped(
 def test_a_round_trip_gives_the_same_episodes(walker: str, written: Path) -> None:
     digest = read_npz(written, COPY, env_id=WORLD, author="somebody")
     copy = minari.load_dataset(COPY)
-    assert library.verify(COPY) == digest
+    assert identity.verify(COPY) == digest
     for episode, original in zip(copy, load(walker), strict=True):
         for name in ("observations", "actions", "rewards", "terminations", "truncations"):
             got, expected = getattr(episode, name), getattr(original, name)

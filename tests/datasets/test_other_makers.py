@@ -106,10 +106,8 @@ def test_a_content_is_computed_once_for_a_file_and_anew_when_it_changes(
 ) -> None:
     write()
     calls: list[str] = []
-    real = identity.library.content_hash
-    monkeypatch.setattr(
-        identity.library, "content_hash", lambda dataset: calls.append("hashed") or real(dataset)
-    )
+    real = identity.content_hash
+    monkeypatch.setattr(identity, "content_hash", lambda dataset: calls.append("hashed") or real(dataset))
     first = identity.content_of(load(ID))
     assert identity.content_of(load(ID)) == first and calls == ["hashed"]
     before = open_frames(ID).path

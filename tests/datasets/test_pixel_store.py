@@ -23,6 +23,7 @@ from latentctx_datasets import (
     SequenceSampler,
     View,
     collect,
+    identity,
     library,
     load,
     open_states,
@@ -350,7 +351,7 @@ def test_a_dataset_that_was_changed_after_its_store_is_told_and_asked_once(
 
     opened()
     with monkeypatch.context() as patch:
-        patch.setattr(library, "verify", None)  # nothing has changed: not looked into again
+        patch.setattr(identity, "content_hash", None)  # nothing has changed: not looked into again
         opened()
     file = library.main_file(library.root() / tiny)
     os.utime(file)

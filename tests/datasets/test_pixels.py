@@ -12,7 +12,7 @@ import minari
 import numpy as np
 import pytest
 
-from latentctx_datasets import DatasetError, Recipe, View, copies, library, load, recover, replay
+from latentctx_datasets import DatasetError, Recipe, View, copies, identity, library, load, recover, replay
 from latentctx_datasets.replay import latent_env
 from latentctx_datasets.videos import write_videos
 
@@ -71,7 +71,7 @@ def test_an_exported_dataset_holds_every_frame_without_loss(tiny: str) -> None:
         np.testing.assert_array_equal(copy.observations, np.stack(frames))
         np.testing.assert_array_equal(copy.actions, episode.actions)
         np.testing.assert_array_equal(copy.rewards, episode.rewards)
-    assert library.verify(target) == library.recorded_hash(exported)
+    assert identity.verify(target) == identity.recorded_hash(exported)
 
 
 def test_an_exported_dataset_names_its_source_its_command_and_its_environment(tiny: str) -> None:
@@ -109,7 +109,7 @@ def test_what_minari_alone_recorded_in_our_world_is_exported(
 ) -> None:
     edit_metadata(tiny, content_hash=None, algorithm_name=None, ref_max_score=None)
     target = copies.export_pixels(tiny, pixels=8, profile="turbo")
-    assert library.verify(target)
+    assert identity.verify(target)
     assert load(target).storage.metadata["algorithm_name"] == "unknown"
 
 

@@ -8,7 +8,16 @@ import minari
 import numpy as np
 import pytest
 
-from latentctx_datasets import DatasetError, SequenceSampler, View, library, open_frames, open_states, replay
+from latentctx_datasets import (
+    DatasetError,
+    SequenceSampler,
+    View,
+    identity,
+    library,
+    open_frames,
+    open_states,
+    replay,
+)
 from latentctx_datasets.vd4rl import import_vd4rl
 
 ID = "vd4rl/walker/random-v0"
@@ -54,7 +63,7 @@ def change(folder: Path, **changes: Any) -> Path:
 
 def test_row_t_holds_what_led_to_its_frame(folder: Path) -> None:
     digest, count = import_vd4rl([folder], ID)
-    assert count == 3 and library.verify(ID) == digest
+    assert count == 3 and identity.verify(ID) == digest
     for seed, found in enumerate(minari.load_dataset(ID)):
         rows = episode(seed)
         np.testing.assert_array_equal(found.observations, rows["image"])

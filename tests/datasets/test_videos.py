@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latentctx_datasets import DatasetError, Videos, View, library, replay
+from latentctx_datasets import DatasetError, Videos, View, identity, library, replay
 from latentctx_datasets.videos import write_videos
 
 VIEW = View(image_size=24, render_profile="turbo")
@@ -24,7 +24,7 @@ def test_videos_are_the_frames_of_the_episodes_and_nothing_that_was_done(tiny: s
     for file in (tmp_path / "videos").glob("*.npz"):
         with np.load(file) as arrays:
             assert set(arrays) == {"image", "state"}
-    assert videos.facts["content_hash"] == library.recorded_hash(dataset)
+    assert videos.facts["content_hash"] == identity.recorded_hash(dataset)
     assert "context" not in (tmp_path / "videos" / "videos.json").read_text()
 
 

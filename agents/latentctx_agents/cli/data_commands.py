@@ -9,7 +9,7 @@ import tyro
 
 from latentctx_agents.cli.shared import check_folder
 from latentctx_agents.cli.tables import print_table
-from latentctx_datasets import RECIPES, Recipe, cards, collect, copies, demonstrators, library
+from latentctx_datasets import RECIPES, Recipe, cards, collect, copies, demonstrators, identity, library
 from latentctx_envs.rendering import RenderProfile
 
 Id = tyro.conf.Positional[str]
@@ -187,7 +187,7 @@ def _info(arguments: Info) -> None:
 
 
 def _verify(arguments: Verify) -> None:
-    print(f"{arguments.id} is whole: {library.verify(arguments.id)}")
+    print(f"{arguments.id} is whole: {identity.verify(arguments.id)}")
 
 
 def _export(arguments: Export) -> None:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from latentctx_datasets import library
-from latentctx_datasets.identity import content_of
+from latentctx_datasets import identity, library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.replay import View, replay, world_of
 from latentctx_envs.replacing import replacing
@@ -97,13 +96,13 @@ def write_videos(
     if episodes is not None and episodes < 1:
         raise DatasetError(f"episodes start at 1; got {episodes}.")
     dataset = library.load(dataset_id)
-    library.verify_recorded(dataset)
+    identity.verify_recorded(dataset)
     count = len(dataset) if episodes is None else min(episodes, len(dataset))
     with world_of(dataset) as world:
         frames_per_second = world.metadata["render_fps"]
     facts = {
         "source": dataset_id,
-        "content_hash": content_of(dataset),
+        "content_hash": identity.content_of(dataset),
         "view": view.arguments(),
         "frames_per_second": frames_per_second,
         "states": states,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latentctx_datasets import library
+from latentctx_datasets import identity, library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.replay import latent_env
 from latentctx_datasets.videos.building import build, spread
@@ -107,7 +107,7 @@ def _plan(dataset_id: str, frames: int, profile: RenderProfile) -> dict[str, Any
     return {
         "source": NAME,
         "dataset": dataset_id,
-        "dataset_hash": library.verify(dataset_id),
+        "dataset_hash": identity.verify(dataset_id),
         "clips": len(cuts),
         "frames": frames,
         "image_size": IMAGE_SIZE,
