@@ -1,5 +1,6 @@
 """Build a dataset from its recipe."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -77,32 +78,27 @@ def _played(recipe: Recipe, plans: Sequence[Plan]) -> Iterator[Record]:
     if gym.spec(recipe.env_id).vector_entry_point is None:
         yield from play_alone(recipe, plans)
         return
-    for first, batch in batches(plans):
-        yield from play(recipe, batch, first)
+    for batch in batches(plans):
+        yield from play(recipe, batch)
 
 
-def batches(plans: Sequence[Plan]) -> Iterator[tuple[int, list[Plan]]]:
-    """Neighbours that the same policy plays, at most `BATCH`, each with the number of its first episode."""
-    first = 0
-    for number in range(1, len(plans) + 1):
-        following = plans[number] if number < len(plans) else None
-        same = following is not None and _player(following) == _player(plans[first])
-        if not same or number - first == BATCH:
-            yield first, list(plans[first:number])
-            first = number
+def batches(plans: Sequence[Plan]) -> Iterator[list[Plan]]:
+    """Neighbours that the same policy plays, at most `BATCH`."""
+    for _, same in itertools.groupby(plans, _player):
+        while batch := list(itertools.islice(same, BATCH)):
+            yield batch
 
 
 def _player(plan: Plan) -> tuple[str | None, int | None]:
     return plan.demonstrator, plan.snapshot
 
 
-def play(recipe: Recipe, plans: Sequence[Plan], first: int = 0) -> Iterator[Record]:
+def play(recipe: Recipe, plans: Sequence[Plan]) -> Iterator[Record]:
     """Roll out planned episodes side by side and record every physics state on the way.
 
     Args:
         recipe: the world, and who plays if the plans do not say.
         plans: what one policy plays.
-        first: number of the first episode.
     """
     env = gym.make_vec(recipe.env_id, num_envs=len(plans), **recipe.env_kwargs)
     assert isinstance(env, LatentContextVectorEnv)
@@ -112,18 +108,18 @@ def play(recipe: Recipe, plans: Sequence[Plan], first: int = 0) -> Iterator[Reco
     arrays = _by_episode(list(rollout(env, policy, [reset], watch=env.physics_states)))
     env.close()
     for index, plan in enumerate(plans):
-        yield _record(plan, name, first + index, {key: value[index] for key, value in arrays.items()})
+        yield _record(plan, name, {key: value[index] for key, value in arrays.items()})
 
 
 def play_alone(recipe: Recipe, plans: Sequence[Plan]) -> Iterator[Record]:
     """Roll out planned episodes one after the other, in a world that has no vector environment of its own."""
     with gym.make(recipe.env_id, **recipe.env_kwargs) as env:
         watch = latent_env(env).physics_state
-        for number, plan in enumerate(plans):
+        for plan in plans:
             name, policy = _player_of(recipe, [plan], env.action_space)
             reset = {"seed": plan.seed, "options": {"context": plan.context.to_dict()}}
             arrays = _by_episode(list(rollout(env, policy, [reset], watch=watch)), axis=0)
-            yield _record(plan, name, number, arrays)
+            yield _record(plan, name, arrays)
 
 
 def _player_of(recipe: Recipe, plans: Sequence[Plan], space: Any) -> tuple[str, Policy]:
@@ -151,12 +147,11 @@ def _by_episode(steps: Sequence[Step], axis: int = 1) -> dict[str, np.ndarray]:
     return {name: np.stack(values, axis=axis) for name, values in sequences.items()}
 
 
-def _record(plan: Plan, demonstrator: str, number: int, arrays: dict[str, np.ndarray]) -> Record:
+def _record(plan: Plan, demonstrator: str, arrays: dict[str, np.ndarray]) -> Record:
     """One episode: the steps until it ended, not those in which it waited for its neighbours."""
     length = int(arrays["active"].sum())
     rows = {name: array[: length + (name in SEEN)] for name, array in arrays.items()}
     buffer, extra = record(
-        number,
         rows,
         context=plan.context.to_dict(),
         seed=plan.seed,

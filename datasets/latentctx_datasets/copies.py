@@ -1,6 +1,5 @@
 """Datasets made of datasets: a copy with pixels, and several in one."""
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 
@@ -96,7 +95,7 @@ def combine(dataset_ids: Sequence[str], target_id: str, *, author: str = "unknow
     with gym.make(library.spec_of(sources[0])) as env:
         write(
             target_id,
-            _numbered(record for source in sources for record in records_of(source)),
+            (record for source in sources for record in records_of(source)),
             env=env,
             command=f"latentctx data combine {' '.join(dataset_ids)} --to {target_id}",
             metadata={
@@ -128,7 +127,6 @@ def records_of(source: minari.MinariDataset, frames: Iterator[np.ndarray] | None
                 f"{library.id_of(source)} names no contexts: it was not written by this project."
             )
         buffer = EpisodeBuffer(
-            id=int(episode.id),
             seed=extra.get("seed"),
             options={"context": json.loads(extra["context_json"])},
             observations=episode.observations if frames is None else next(frames),  # type: ignore[arg-type]
@@ -140,9 +138,3 @@ def records_of(source: minari.MinariDataset, frames: Iterator[np.ndarray] | None
         )
         kept = {key: extra[key] for key in EPISODE_METADATA if key in extra}
         yield buffer, {"split": "all", **kept}
-
-
-def _numbered(records: Iterator[Record]) -> Iterator[Record]:
-    """Episodes of several datasets, counted through."""
-    for number, (buffer, extra) in enumerate(records):
-        yield dataclasses.replace(buffer, id=number), extra

@@ -35,7 +35,7 @@ def content_hash(dataset: minari.MinariDataset) -> str:
             "truncations": episode.truncations,
             "infos": episode.infos or {},
         }
-        for name, value in sorted(_leaves(parts), key=lambda leaf: leaf[0]):
+        for name, value in sorted(leaves(parts), key=lambda leaf: leaf[0]):
             array = np.ascontiguousarray(value)
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes())
@@ -43,11 +43,11 @@ def content_hash(dataset: minari.MinariDataset) -> str:
     return digest.hexdigest()
 
 
-def _leaves(parts: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:
-    """The arrays of nested mappings, each by its path."""
+def leaves(parts: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:
+    """What nested mappings hold, each by its path."""
     for key, value in parts.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{under}{key}/")
+            yield from leaves(value, f"{under}{key}/")
         else:
             yield f"{under}{key}", value
 

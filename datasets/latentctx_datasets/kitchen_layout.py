@@ -120,10 +120,9 @@ def _observations(episode: minari.EpisodeData) -> np.ndarray:
 
 
 def _records(source: minari.MinariDataset, kept: Mapping[int, tuple[str, ...]]) -> Iterator[Record]:
-    for number, episode in enumerate(source.iterate_episodes(list(kept))):
+    for episode in source.iterate_episodes(list(kept)):
         index = int(episode.id)
         yield record(
-            number,
             _arrays(episode, kept[index]),
             context={"subtasks": list(kept[index])},
             demonstrator=DEMONSTRATOR,

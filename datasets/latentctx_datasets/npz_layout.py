@@ -174,7 +174,7 @@ def _records(files: list[Path], env: gym.Env[Any, Any], context: dict[str, Any])
     images = len(seen.shape) == 3
     sensors = {} if images else _sensors(latent_env(env))
     frames = {"image": seen.shape} if images else {}
-    for number, path in enumerate(files):
+    for path in files:
         rows = check_rows(
             path,
             read_rows(path, (*sensors, *frames, "reward", "is_terminal", "pre_action")),
@@ -186,7 +186,6 @@ def _records(files: list[Path], env: gym.Env[Any, Any], context: dict[str, Any])
             rows["image"] if images else np.concatenate([rows[n] for n in sensors], axis=1).astype(np.float32)
         )
         yield record_of_rows(
-            number,
             observations,
             rows["pre_action"],
             rows["reward"],

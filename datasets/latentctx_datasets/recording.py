@@ -133,8 +133,8 @@ class Recording:
         return world
 
     def _records(self, demonstrator: str) -> Iterator[Record]:
-        for number, (facts, rows) in enumerate(self.kept()):
-            yield record(number, rows, demonstrator=demonstrator, **facts)
+        for facts, rows in self.kept():
+            yield record(rows, demonstrator=demonstrator, **facts)
 
 
 def finish_recording(

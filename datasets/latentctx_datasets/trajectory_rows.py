@@ -83,7 +83,6 @@ def check_rows(
 
 
 def record_of_rows(
-    number: int,
     observations: np.ndarray,
     previous_actions: np.ndarray,
     rewards: np.ndarray,
@@ -96,7 +95,6 @@ def record_of_rows(
     """An episode of T actions from rows, each of which holds what led to its observation; the first led to nothing.
 
     Args:
-        number: of the episode.
         observations: (T + 1, ...).
         previous_actions: (T + 1, a), clipped to the bounds of the world, as the world does.
         rewards: (T + 1,).
@@ -115,4 +113,4 @@ def record_of_rows(
         "terminations": terminations,
         "truncations": truncations,
     }
-    return record(number, arrays, context=context, demonstrator="unknown", **facts)
+    return record(arrays, context=context, demonstrator="unknown", **facts)

@@ -132,7 +132,7 @@ def read_episode(file: Path, actions: int) -> dict[str, np.ndarray]:
 
 
 def _records(files: list[Path], space: gym.spaces.Box, context: dict[str, Any]) -> Iterator[Record]:
-    for number, file in enumerate(files):
+    for file in files:
         rows = read_episode(file, space.shape[0])
         parts = (rows[name] for name in ("image", "action", "reward", "is_terminal"))
-        yield record_of_rows(number, *parts, space=space, context=context, source_file=file.name)
+        yield record_of_rows(*parts, space=space, context=context, source_file=file.name)

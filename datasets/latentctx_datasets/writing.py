@@ -14,10 +14,10 @@ from minari.data_collector import EpisodeBuffer
 
 import latentctx_envs
 from latentctx_datasets import identity, library
-from latentctx_envs.replacing import replacing
 
 PINNED = ("mujoco", "dm_control", "gymnasium")  # versions that decide the physics
 PIECE = 1 << 20  # [bytes] that are compressed together, at most
+PARTS = ("observations", "actions", "rewards", "terminations", "truncations", "infos")
 CONTACT = "the issue tracker of latentctx-envs"
 
 Record = tuple[EpisodeBuffer, dict[str, Any]]  # an episode and its metadata
@@ -49,22 +49,13 @@ def write(
     Raises:
         ExistsError: there is one, and it is not to be replaced; another process may have written it meanwhile.
     """
-    extras: list[dict[str, Any]] = []
-    returns: list[float] = []
-
-    def buffers() -> Iterator[EpisodeBuffer]:
-        for buffer, extra in records:
-            extras.append(extra)
-            returns.append(float(np.sum(buffer.rewards)))
-            yield buffer
-
     with library.staging(dataset_id) as folder:
         if not replace:
             library.refuse_local(dataset_id)
         with library.minari_root(folder):
-            dataset = minari.create_dataset_from_buffers(
+            storage = minari.create_dataset_from_buffers(
                 dataset_id,
-                buffers(),  # type: ignore[arg-type]  # Minari only iterates
+                [],  # Minari would write them uncompressed
                 env=env,
                 eval_env=env.spec,
                 author={author},
@@ -73,24 +64,23 @@ def write(
                 requirements=[f"{name}=={version(name)}" for name in PINNED],
                 jpeg_encoding=False,
                 **metadata,
-            )
-            dataset.storage.update_episode_metadata(extras)
-            compact(library.main_file(folder / dataset_id))
-            digest = identity.content_hash(dataset)
+            ).storage
+            steps, returns = _write_episodes(library.main_file(folder / dataset_id), records)
+            storage.update_metadata({"total_episodes": len(steps), "total_steps": sum(steps)})
+            digest = identity.content_hash(minari.MinariDataset(storage))
             facts = {
                 "content_hash": digest,
-                "dataset_size": dataset.storage.get_size(),
+                "dataset_size": storage.get_size(),
                 "latentctx_version": latentctx_envs.__version__,
                 "ref_min_score": 0.0,
                 "ref_max_score": max_return if max_return is not None else float(np.mean(returns)),
             }
-            dataset.storage.update_metadata(facts)
+            storage.update_metadata(facts)
         library.adopt(folder / dataset_id, dataset_id)
     return digest
 
 
 def record(
-    number: int,
     arrays: Mapping[str, np.ndarray],
     *,
     context: Mapping[str, Any],
@@ -102,7 +92,6 @@ def record(
     """An episode of T actions of a world of this project.
 
     Args:
-        number: of the episode in its dataset.
         arrays: `observations` and, if they are known, `states` (physics) and `successes` (T + 1, ...); `actions`, `rewards`,
             `terminations` and `truncations` (T, ...).
         context: of the episode.
@@ -113,7 +102,6 @@ def record(
     """
     known = {"physics_state": "states", "success": "successes"}
     buffer = EpisodeBuffer(
-        id=number,
         seed=seed,
         options={"context": dict(context)},
         observations=arrays["observations"],  # type: ignore[arg-type]
@@ -133,30 +121,26 @@ def record(
     }
 
 
-def compact(file: Path) -> None:
-    """Write an HDF5 file anew in the same layout with its arrays compressed, lossless, in one move.
-
-    Args:
-        file: the data of a Minari dataset.
-    """
-    with (
-        replacing(file) as fresh,
-        h5py.File(file) as source,
-        h5py.File(fresh, "w", libver="latest") as target,
-    ):
-
-        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
-            if isinstance(item, h5py.Group):
-                place = target.require_group(name)
-            else:
-                place = target.create_dataset(name, data=item[()], dtype=item.dtype, **_packing(item))
-            place.attrs.update(item.attrs)
-
-        source.visititems(copy)
-        target.attrs.update(source.attrs)
+def _write_episodes(file: Path, records: Iterator[Record]) -> tuple[list[int], list[float]]:
+    """Write episodes in the layout of Minari's own writer, which packs nothing; the steps and the return of each."""
+    steps, returns = [], []
+    with h5py.File(file, "w", libver="latest") as target:
+        for number, (buffer, extra) in enumerate(records):
+            episode = target.create_group(f"episode_{number}")
+            episode.create_group("infos")  # also where there are none
+            for name, value in identity.leaves({part: getattr(buffer, part) for part in PARTS}):
+                array = np.asarray(value)
+                episode.create_dataset(name, data=array, **_packing(array))
+            steps.append(len(buffer.rewards))
+            returns.append(float(np.sum(buffer.rewards)))
+            facts = {"id": number, "seed": buffer.seed, "total_steps": steps[-1], **extra}
+            for name, value in identity.leaves({"options": buffer.options or {}, **facts}):
+                if value is not None:
+                    episode.attrs[name] = value
+    return steps, returns
 
 
-def _packing(array: h5py.Dataset) -> dict[str, Any]:
+def _packing(array: np.ndarray) -> dict[str, Any]:
     """How an array is compressed: bytes of equal weight side by side, in pieces that a lone row does not cost much."""
     if not array.size or not array.shape:
         return {}
