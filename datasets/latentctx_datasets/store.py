@@ -166,7 +166,7 @@ def store_key(dataset: minari.MinariDataset, view: View) -> str:
 
 
 def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> PixelStore:
-    """The store of a dataset seen through `view`, built first if it is not there.
+    """The store of a dataset seen through `view`, built first if it is not there; an export's own frames are not rendered again.
 
     Args:
         dataset_id: a dataset in Minari's folder (or one that ships).
@@ -177,6 +177,8 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
         DatasetError: the dataset is missing or damaged, or the store was changed since it was built.
     """
     dataset = library.load(dataset_id)
+    if holds_frames(dataset) and _recorded_view(dataset) == view:
+        return open_frames(dataset_id)
     path = cache_root() / "pixels" / store_key(dataset, view)
     count = workers if workers is not None else available_cores()
     mapped.ensure(path, KIND, lambda partial: _build(dataset_id, view, partial, count))
@@ -220,6 +222,10 @@ def _frame_space(dataset: minari.MinariDataset) -> spaces.Space[Any]:
     return space["pixels"] if isinstance(space, spaces.Dict) and "pixels" in space.spaces else space
 
 
+def _frame_shape(dataset: minari.MinariDataset) -> tuple[int, ...]:
+    return _frame_space(dataset).shape or ()
+
+
 def open_frames(dataset_id: str, image_size: int | None = None) -> PixelStore:
     """The frames that a dataset stores, as its observations or as "pixels" in them, taken out of its file if need be.
 
@@ -234,8 +240,8 @@ def open_frames(dataset_id: str, image_size: int | None = None) -> PixelStore:
             actions are no vectors, or the store was changed since it was built.
     """
     dataset = library.load(dataset_id)
-    shape = _frame_space(dataset).shape
-    if not holds_frames(dataset) or shape is None or shape[0] != shape[1] or shape[2] != 3:
+    shape = _frame_shape(dataset)
+    if not holds_frames(dataset) or shape[0] != shape[1] or shape[2] != 3:
         raise DatasetError(
             f"{dataset_id} stores no square frames (height, width, 3), but {dataset.observation_space}."
         )
@@ -253,25 +259,25 @@ def open_frames(dataset_id: str, image_size: int | None = None) -> PixelStore:
 def _build_frames(dataset_id: str, partial: Path) -> dict[str, Any]:
     _verify(dataset_id)
     dataset = library.load(dataset_id)
-    shape = (int(dataset.total_steps) + len(dataset), *(_frame_space(dataset).shape or ()))
+    shape = (int(dataset.total_steps) + len(dataset), *_frame_shape(dataset))
     frames = np.load(
         mapped.allocate(partial, "frames", np.uint8, shape, KIND), mmap_mode="r+", allow_pickle=False
     )
     _write_small_arrays(dataset_id, partial, frames=frames)
     frames.flush()
-    view = _recorded_view(dataset, shape[1])
+    view = _recorded_view(dataset)
     shown = view or View(image_size=shape[1])
     return {"dataset_id": dataset_id, "view": asdict(shown), "drawn": view is not None}
 
 
-def _recorded_view(dataset: minari.MinariDataset, image_size: int) -> View | None:
+def _recorded_view(dataset: minari.MinariDataset) -> View | None:
     """How a dataset says that its frames were rendered; None if they are of another project's environment."""
     try:
         given = library.spec_of(dataset).kwargs
     except DatasetError:
         return None
     known = {field.name: given[field.name] for field in fields(View) if field.name in given}
-    return View(**{**known, "image_size": image_size})
+    return View(**{**known, "image_size": _frame_shape(dataset)[0]})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,7 +354,7 @@ def _run(partial: Path, plan: RenderPlan, numbers: Sequence[int], workers: int) 
 
 
 def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray | None = None) -> np.ndarray:
-    """Write all arrays but the frames; observations that are frames go into `frames`, if it is given.
+    """Write all arrays but the frames; observations that are frames go nowhere but into `frames`, if it is given.
 
     Returns:
         Number of actions of each episode.
@@ -356,13 +362,12 @@ def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray 
     dataset = library.load(dataset_id)
     observations, actions, rewards, row = [], [], [], 0
     for episode in dataset.iterate_episodes():
-        seen = episode.observations
+        seen, after = episode.observations, row + len(episode) + 1
         if frames is not None:
-            seen = seen["pixels"] if isinstance(seen, dict) else seen
-            frames[row : row + len(seen)] = seen
-            row += len(seen)
-            seen = np.zeros((len(seen), 0), np.float32)
-        observations.append(np.asarray(seen, np.float32))  # float64 in worlds from elsewhere
+            frames[row:after] = seen["pixels"] if isinstance(seen, dict) else seen
+        shown = np.zeros((after - row, 0)) if holds_frames(dataset) else seen
+        observations.append(np.asarray(shown, np.float32))  # float64 in worlds from elsewhere
+        row = after
         actions += [episode.actions.astype(np.float32), np.zeros_like(episode.actions[:1], np.float32)]
         rewards += [np.asarray(episode.rewards, np.float32), np.zeros(1, np.float32)]
     lengths = np.array([len(part) - 1 for part in observations], np.int64)

@@ -23,9 +23,11 @@ from latentctx_datasets import (
     SequenceSampler,
     View,
     collect,
+    copies,
     identity,
     library,
     load,
+    open_frames,
     open_states,
     open_store,
     recover,
@@ -361,6 +363,25 @@ def test_a_dataset_that_was_changed_after_its_store_is_told_and_asked_once(
     for _ in range(2):
         with refuses("changed after it was built", error=DatasetError):
             opened()
+
+
+def test_the_frames_of_an_export_are_taken_out_of_it_and_kept_once(
+    tiny: str, store: PixelStore, tiny_view: View, rendered: list[int]
+) -> None:
+    target = copies.export_pixels(tiny, pixels=tiny_view.image_size, profile=tiny_view.render_profile)
+    own = open_store(target, tiny_view, workers=1)
+    assert own.path == open_frames(target).path and not rendered
+    np.testing.assert_array_equal(own.frames, store.frames)
+    assert own.view == tiny_view and own.render_profile == store.render_profile
+
+
+def test_an_export_seen_in_another_way_is_rendered_and_its_frames_are_no_observations(
+    tiny: str, tiny_view: View, rendered: list[int]
+) -> None:
+    target = copies.export_pixels(tiny, pixels=tiny_view.image_size, profile="reference")
+    seen = open_store(target, tiny_view, workers=1)
+    assert rendered == [0, 1, 2, 3] and seen.observations.shape == (len(seen.frames), 0)
+    np.testing.assert_array_equal(seen.frames, open_store(tiny, tiny_view, workers=1).frames)
 
 
 def test_a_removed_store_is_rendered_again(
