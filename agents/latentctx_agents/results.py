@@ -1,16 +1,15 @@
 """Results as CSV: one row a measurement, the same columns everywhere."""
 
 import csv
-import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from latentctx_agents.runs import command_line, git_commit, hardware
+from latentctx_envs.locks import Lock
 from latentctx_envs.replacing import replacing
 
 COLUMNS: tuple[str, ...] = (
@@ -74,9 +73,9 @@ def _alone_with(path: Path) -> Iterator[None]:
     """A block in which no other process changes the file, which is there from now on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with path.open("a") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            if path.exists() and os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+        with closing(Lock(path)) as lock:
+            lock.take(wait=True)
+            if lock.is_in_place():
                 yield
                 return  # else it was replaced while this process waited
 

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import fcntl
 import json
 import os
 import platform
@@ -10,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from latentctx_envs.locks import Lock
 from latentctx_envs.replacing import replacing
 
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "dm_control", "minari", "stable-baselines3")
@@ -135,18 +135,12 @@ def training_alone(directory: Path) -> Iterator[None]:
     Raises:
         ValueError: another one does.
     """
-    folder = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with closing(Lock(directory)) as lock:
+        if not lock.take():
             raise ValueError(
                 f"{directory} is being trained in by another process: wait for it, or choose another folder."
-            ) from None
+            )
         yield
-    finally:
-        fcntl.flock(folder, fcntl.LOCK_UN)  # also for processes that were forked since
-        os.close(folder)
 
 
 class MetricsLog:

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import fcntl
 import itertools
 import json
 import os
@@ -19,6 +18,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from latentctx_datasets.recipes import RECIPES
+from latentctx_envs.locks import locked
 from latentctx_envs.registration import ids
 from latentctx_envs.settings import SIGHT
 
@@ -184,15 +184,6 @@ def staging(dataset_id: str) -> Iterator[Path]:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time make `path`; the others wait. The lock file `<path>.lock` stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however it dies
-        yield
 
 
 def adopt(finished: Path, dataset_id: str) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from latentctx_datasets.library import DatasetError, locked
+from latentctx_datasets.library import DatasetError
+from latentctx_envs.locks import locked
 
 MANIFEST, STAMP, SOURCE, DONE = "manifest.json", "verified.json", "source.json", "done"
 

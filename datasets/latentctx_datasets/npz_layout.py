@@ -26,6 +26,7 @@ from latentctx_datasets.trajectory_rows import check_rows, read_rows, record_of_
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.env import LatentContextEnv
 from latentctx_envs.locomotion.protocol import ENV_KWARGS
+from latentctx_envs.locks import locked
 from latentctx_envs.locomotion.task import LocomotionTask
 from latentctx_envs.registration import ids
 from latentctx_envs.task_env import TaskEnv
@@ -61,7 +62,7 @@ def write_npz(dataset_id: str, folder: Path, *, episodes: int | None = None, vie
     if folder.exists():
         raise DatasetError(f"{folder} exists: move it away or choose another folder.")
     partial = folder.with_name(f".{folder.name}.partial")
-    with library.locked(partial):
+    with locked(partial):
         if folder.exists():  # another process has written it meanwhile
             raise DatasetError(f"{folder} exists: move it away or choose another folder.")
         shutil.rmtree(partial, ignore_errors=True)  # of a killed process

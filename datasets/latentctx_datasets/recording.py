@@ -6,13 +6,12 @@ Each episode is written down when it ends, so that a killed session loses the ru
     <Minari's folder>/.<dataset id>.recording.lock   held by whoever records
 """
 
-import fcntl
 import json
 import shutil
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import gymnasium as gym
 import minari
@@ -22,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 from latentctx_datasets import library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.writing import Record, record, write
+from latentctx_envs.locks import Lock, locked
 from latentctx_envs.replacing import replacing
 
 WORLD = "world.json"
@@ -46,11 +46,11 @@ class Recording:
         self._folder = library.root() / f".{dataset_id.replace('/', '-')}.recording"
         if world is None and not self.files():
             raise DatasetError(f"no episode was recorded for {dataset_id}.")
-        with library.locked(self._folder / "episodes"):  # several may begin at once
-            self._lock, alone = _held(self._folder, shared=shared)
-            self._release = weakref.finalize(self, _let_go, self._lock)  # at the latest with this object
+        with locked(self._folder / "episodes"):  # several may begin at once
+            self._lock = Lock(self._folder.with_name(f"{self._folder.name}.lock"))
+            self._release = weakref.finalize(self, self._lock.close)  # at the latest with this object
             try:
-                self.world = self._same_world(world, alone)
+                self.world = self._same_world(world, self._taken(shared=shared))
             except DatasetError:
                 self.close()
                 raise
@@ -73,7 +73,7 @@ class Recording:
 
     def add(self, facts: dict[str, object], arrays: dict[str, np.ndarray]) -> Path:
         """Keep an episode; its file."""
-        with library.locked(self._folder / "episodes"):  # two may end at once
+        with locked(self._folder / "episodes"):  # two may end at once
             files = self.files()
             number = int(files[-1].stem.rpartition("-")[2]) + 1 if files else 0
             file = self._folder / f"episode-{number:06d}.npz"
@@ -96,7 +96,7 @@ class Recording:
         }.items():
             if not isinstance(text, str):
                 raise DatasetError(f"{name} must be a text; got {text!r}.")
-        _hold(self._lock, self._folder, fcntl.LOCK_EX)
+        self._taken()
         with gym.make(self.world) as env:
             write(
                 self.dataset_id,
@@ -114,6 +114,20 @@ class Recording:
     def close(self) -> None:
         """Let others record under this id."""
         self._release()
+
+    def _taken(self, *, shared: bool = False) -> bool:
+        """Hold the lock, also beside others who share it if that is asked for; whether nobody else held it.
+
+        Raises:
+            DatasetError: somebody does.
+        """
+        alone = self._lock.take()
+        if not (self._lock.take(shared=True) if shared else alone):
+            raise DatasetError(
+                f"{self._folder} is being recorded already: close that collector or choose another id; of a vector of "
+                "environments give each collector shared=True, and close all before the dataset is made."
+            )
+        return alone
 
     def _same_world(self, world: EnvSpec | None, alone: bool) -> EnvSpec:
         """Write down what is recorded, or compare it with what was or is: ids that differ by a slash share a folder."""
@@ -159,43 +173,3 @@ def finish_recording(
     """
     facts = {"demonstrator": demonstrator, "description": description, "author": author}
     return Recording(dataset_id).create_dataset(**facts, max_return=max_return)
-
-
-def _held(folder: Path, *, shared: bool) -> tuple[TextIO, bool]:
-    """The lock of a recording, which ends with this process, and whether nobody else held it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock, alone = folder.with_name(f"{folder.name}.lock").open("w"), True
-    try:
-        try:
-            _hold(lock, folder, fcntl.LOCK_EX)
-        except DatasetError:
-            if not shared:
-                raise
-            alone = False
-        if shared:
-            _hold(lock, folder, fcntl.LOCK_SH)
-    except DatasetError:
-        lock.close()
-        raise
-    return lock, alone
-
-
-def _hold(lock: TextIO, folder: Path, how: int) -> None:
-    """Take a lock, or another kind of it.
-
-    Raises:
-        DatasetError: somebody else holds it.
-    """
-    try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DatasetError(
-            f"{folder} is being recorded already: close that collector or choose another id; of a vector of environments "
-            "give each collector shared=True, and close all before the dataset is made."
-        ) from None
-
-
-def _let_go(lock: TextIO) -> None:
-    """Unlock, also for processes that were forked since and have the file open."""
-    fcntl.flock(lock, fcntl.LOCK_UN)
-    lock.close()

@@ -32,6 +32,7 @@ from latentctx_datasets.copies import combine
 from latentctx_datasets.demonstrators.point_mass import PointMassExpert
 from latentctx_datasets.recipes import RECIPES
 from latentctx_datasets.recording import Recording
+from latentctx_envs.locks import locked
 from latentctx_envs.rollout import rollout
 from latentctx_envs.wrappers import EncodeObservation, PinContext
 
@@ -241,7 +242,7 @@ def test_a_shared_recording_takes_one_world_also_before_its_first_episode(refuse
 
 def test_collectors_that_begin_at_once_wait_for_one_another() -> None:
     world, folder = gym.spec("LatentCtx-PointMass-v0"), library.root() / f".{ID.replace('/', '-')}.recording"
-    with library.locked(folder / "episodes"):  # as another that begins holds it
+    with locked(folder / "episodes"):  # as another that begins holds it
         other = threading.Thread(target=lambda: Recording(ID, world, shared=True).close())
         other.start()
         other.join(timeout=0.2)

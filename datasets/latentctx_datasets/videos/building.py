@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from latentctx_datasets.library import DatasetError, locked
+from latentctx_datasets.library import DatasetError
 from latentctx_datasets.tickets import Wanted, done_by_workers
 from latentctx_datasets.videos.clips import FORMAT_VERSION, INDEX, Clip, read_index
 from latentctx_envs.cores import available_cores
+from latentctx_envs.locks import locked
 from latentctx_envs.replacing import replacing, sha256_of
 
 PLAN = "build.json"

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from latentctx_datasets import identity, library
 from latentctx_datasets.library import DatasetError
 from latentctx_datasets.replay import View, replay, world_of
+from latentctx_envs.locks import locked
 from latentctx_envs.replacing import replacing
 
 FACTS = "videos.json"
@@ -109,7 +110,7 @@ def write_videos(
         "videos": count,
     }
     folder = folder.absolute()  # "." has no name
-    with library.locked(folder):
+    with locked(folder):
         _begin(folder, facts)
         left = [number for number in range(count) if not (folder / f"{number:06d}.npz").exists()]
         frames = tqdm(replay(dataset, view, left), total=len(left), desc="videos", unit="video", delay=1)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from latentctx_datasets.library import DatasetError, locked
+from latentctx_datasets.library import DatasetError
 from latentctx_datasets.videos.building import content_hash_of, refuse_other, write_json
 from latentctx_datasets.videos.clips import FORMAT_VERSION, INDEX, Clips, clips_root, open_clips, read_index
+from latentctx_envs.locks import locked
 from latentctx_envs.replacing import replacing
 
 SOURCE = "joined"
