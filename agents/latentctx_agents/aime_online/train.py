@@ -25,7 +25,7 @@ from latentctx_agents.aime.policy import TanhPolicy
 from latentctx_agents.aime_online.agent import OnlineAime, Own, own_batch
 from latentctx_agents.aime_online.config import OnlineConfig
 from latentctx_agents.dreamer.buffer import EpisodeBuffer
-from latentctx_agents.dreamer.train import collect
+from latentctx_agents.dreamer.train import SEEDS_APART, collect
 from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import (
     Metrics,
@@ -44,7 +44,6 @@ from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.sensors import PIXELS
 
 COLLECTION_SEED = 6_000_000  # of the first episode; no dataset's episodes have these seeds
-SEEDS_APART = 10_000  # between the first episodes of neighbouring seeds
 OFFLINE = "offline"  # run folder of the imitation that comes before
 
 

@@ -14,10 +14,8 @@ from latentctx_agents.pvdr.planning_env import RewardConfig
 from latentctx_agents.pvdr.reading import Reads
 from latentctx_envs.rendering import RenderProfile
 
-SEEDS_APART = (
-    9973  # between the environments of neighbouring seeds; no multiple comes near those of evaluations
-)
-LARGEST_SEED = (2**32 - 1) // SEEDS_APART  # the environments' are 32 bits
+ENVS_APART = 9973  # between the environments of neighbouring seeds; no multiple comes near evaluations'
+LARGEST_SEED = (2**32 - 1) // ENVS_APART  # the environments' are 32 bits
 STRIDE = 1  # of who does not say
 
 
@@ -107,7 +105,7 @@ class OnlineConfig:
     @property
     def first_seed(self) -> int:
         """Seed of the first environment; each further one has the next. No environment of two runs has the same."""
-        return SEEDS_APART * self.seed
+        return ENVS_APART * self.seed
 
     def changed(self, names: Collection[str]) -> dict[str, Any]:
         """Those of the options `names` that differ from the defaults, for rows of results: {"freeze": "none"}.
