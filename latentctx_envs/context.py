@@ -26,7 +26,8 @@ def check_split_of(split: Split, splits: Sequence[Split], world: object) -> None
     """
     if split not in splits:
         raise ValueError(
-            f"the contexts of this {type(world).__name__} have no split {split!r}: context_split must be {' or '.join(splits)}."
+            f"the contexts of this {type(world).__name__} have no split {split!r}: context_split must be {' or '.join(splits)}; "
+            "where other arguments choose other contexts, `latentctx envs <id>` says which have splits."
         )
 
 

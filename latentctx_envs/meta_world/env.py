@@ -325,11 +325,6 @@ def _choice(task: str | None, tasks: str | Sequence[str] | None, split: Split) -
         tasks = "ml45"
     if isinstance(tasks, str):
         return tasks_of(tasks, split)
-    if split != "all":
-        raise ValueError(
-            f"context_split chooses among the tasks of a named set, such as ml45; {task or tasks!r} has no splits: leave "
-            f"'all', got {split!r}."
-        )
     if not isinstance(tasks, (Sequence, NoneType)):
         raise ValueError(f"tasks must be the name of a set or a sequence of tasks; got {tasks!r}.")
     chosen = (task,) if task is not None else tuple(tasks or ())

@@ -173,8 +173,8 @@ def test_settings_take_numpys_numbers_and_no_words_for_truth(refuses):
     [
         ("LatentCtx-Walker-v0", {"context_split": "train"}, "have no split 'train'"),
         ("LatentCtx-WalkerRun-v0", {"context_split": "test"}, "have no split 'test'"),
-        ("LatentCtx-PickPlace-v0", {"context_split": "test"}, "has no splits"),
-        ("LatentCtx-MetaWorldGoal-v0", {"context_split": "train"}, "has no splits"),
+        ("LatentCtx-PickPlace-v0", {"context_split": "test"}, "have no split 'test'"),
+        ("LatentCtx-MetaWorldGoal-v0", {"context_split": "train"}, "`latentctx envs <id>` says which"),
         ("LatentCtx-Kitchen-v0", {"context_split": "train", "subtasks": KITCHEN}, "have no split 'train'"),
         ("LatentCtx-PickPlace-v0", {"frozen_goal": "no"}, "frozen_goal must be True or False"),
         ("LatentCtx-PickPlace-v0", {"window": 0}, "window must be True or False"),
