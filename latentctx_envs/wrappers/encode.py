@@ -36,12 +36,12 @@ class EncodeObservation(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
             encoder,
             env.observation_space,
             env.action_space,
+            executed=env.unwrapped.action_space,
             count=1,
             settings=getattr(env.unwrapped, "settings", None),
             who="EncodeObservation",
             device=device,
         )
-        self._transform.refuse_changed_actions(env.action_space, env.unwrapped.action_space)
         self.encoder = self._transform.encoder
         self.observation_space = self._transform.space
         self._ended = False

@@ -23,6 +23,7 @@ class Transform:
         encoder: an Encoder, a directory, a zoo name or a hub id.
         space: of one environment's observations.
         action_space: of one environment's actions, which a filter follows.
+        executed: the same inside of all wrappers, where it is known.
         count: N.
         settings: of the environments, where they have some: frames of another profile than the encoder's, or steps of
             another length than those it followed, give a warning.
@@ -30,7 +31,8 @@ class Transform:
         device: torch device.
 
     Raises:
-        ValueError: no such encoder, one that does not take these observations or actions, or features are there already.
+        ValueError: no such encoder, one that does not take these observations or actions, features are there already, or
+            wrappers inside change the actions that an encoder follows.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Transform:
         space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         *,
+        executed: spaces.Space[Any] | None = None,
         count: int,
         settings: Any = None,
         who: str,
@@ -49,23 +52,15 @@ class Transform:
         self._kind = module.observed if isinstance(module, StatefulEncoder) else PIXELS
         _warn_of_another_world(module, settings, who, frames=self._kind == PIXELS)
         self.space = self._encoded_space(space, who)
-        self._who = who
         self._streams: Streams | None = None
         if isinstance(module, StatefulEncoder):
             self._streams = Streams(module, count, action_space, device=device)
+            if self._streams.follows_actions and executed not in (None, action_space):
+                raise ValueError(
+                    f"{who}: the encoder follows the actions that are executed; put wrappers that change them around this one, "
+                    "not inside."
+                )
         self._last = np.zeros((count, module.features_dim), np.float32)
-
-    def refuse_changed_actions(self, given: spaces.Space[Any], executed: spaces.Space[Any]) -> None:
-        """Refuse an encoder that follows actions where it would be told others than those that are executed.
-
-        Raises:
-            ValueError: wrappers inside change actions.
-        """
-        if self._streams is not None and self._streams.follows_actions and given != executed:
-            raise ValueError(
-                f"{self._who}: the encoder follows the actions that are executed; put wrappers that change them around this "
-                "one, not inside."
-            )
 
     def _encoded_space(self, space: spaces.Space[Any], who: str) -> spaces.Space[Any]:
         """Box -> Box; in a Dict what is encoded becomes "features", or stays "observation" beside its goals."""

@@ -36,12 +36,12 @@ class VectorEncodeObservation(gym.vector.VectorWrapper):
             encoder,
             env.single_observation_space,
             env.single_action_space,
+            executed=env.unwrapped.single_action_space,
             count=env.num_envs,
             settings=getattr(env.unwrapped, "settings", None),
             who="VectorEncodeObservation",
             device=device,
         )
-        self._transform.refuse_changed_actions(env.single_action_space, env.unwrapped.single_action_space)
         self.encoder = self._transform.encoder
         self.single_observation_space = self._transform.space
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
