@@ -25,8 +25,8 @@ from latentctx_datasets.replay import View, latent_env, replay, world_of
 from latentctx_datasets.trajectory_rows import check_rows, read_rows, record_of_rows
 from latentctx_datasets.writing import Record, write
 from latentctx_envs.env import LatentContextEnv
-from latentctx_envs.locomotion.protocol import ENV_KWARGS
 from latentctx_envs.locks import locked
+from latentctx_envs.locomotion.protocol import ENV_KWARGS
 from latentctx_envs.locomotion.task import LocomotionTask
 from latentctx_envs.registration import ids
 from latentctx_envs.task_env import TaskEnv

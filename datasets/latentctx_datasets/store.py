@@ -126,28 +126,25 @@ def open_states(dataset_id: str) -> StateStore:
         )
     parts = {"content": content_of(dataset), "format": FORMAT_VERSION}
     path = cache_root() / "states" / mapped.digest_of(parts)
-    mapped.ensure(path, STATE_KIND, lambda partial: _build_states(dataset_id, partial))
-    _check_source(path, dataset_id)
+    mapped.ensure(path, STATE_KIND, lambda partial: _build_states(dataset, partial))
+    _check_source(path, dataset)
     return StateStore(path, dataset_id)
 
 
-def _check_source(path: Path, dataset_id: str) -> None:
+def _check_source(path: Path, dataset: minari.MinariDataset) -> None:
     """See to it that a dataset's file is still the one that a store was made of.
 
     Raises:
         DatasetError: the dataset was changed.
     """
-    mapped.once_for(path, library.main_file(library.root() / dataset_id), lambda: _verify(dataset_id))
+    file = library.main_file(dataset.storage.data_path.parent)
+    mapped.once_for(path, file, lambda: verify_recorded(dataset))
 
 
-def _verify(dataset_id: str) -> None:
-    verify_recorded(library.load(dataset_id))
-
-
-def _build_states(dataset_id: str, partial: Path) -> dict[str, Any]:
-    _verify(dataset_id)
-    _write_small_arrays(dataset_id, partial)
-    return {"dataset_id": dataset_id}
+def _build_states(dataset: minari.MinariDataset, partial: Path) -> dict[str, Any]:
+    verify_recorded(dataset)
+    _write_small_arrays(dataset, partial)
+    return {"dataset_id": library.id_of(dataset)}
 
 
 def store_key(dataset: minari.MinariDataset, view: View) -> str:
@@ -181,8 +178,8 @@ def open_store(dataset_id: str, view: View, *, workers: int | None = None) -> Pi
         return open_frames(dataset_id)
     path = cache_root() / "pixels" / store_key(dataset, view)
     count = workers if workers is not None else available_cores()
-    mapped.ensure(path, KIND, lambda partial: _build(dataset_id, view, partial, count))
-    _check_source(path, dataset_id)
+    mapped.ensure(path, KIND, lambda partial: _build(dataset, view, partial, count))
+    _check_source(path, dataset)
     return PixelStore(path, dataset_id)
 
 
@@ -251,23 +248,22 @@ def open_frames(dataset_id: str, image_size: int | None = None) -> PixelStore:
         raise DatasetError(f"{dataset_id}: actions must be vectors, a Box; got {dataset.action_space}.")
     parts = {"content": content_of(dataset), "format": FORMAT_VERSION, "stored": "frames"}
     path = cache_root() / "pixels" / mapped.digest_of(parts)
-    mapped.ensure(path, KIND, lambda partial: _build_frames(dataset_id, partial))
-    _check_source(path, dataset_id)
+    mapped.ensure(path, KIND, lambda partial: _build_frames(dataset, partial))
+    _check_source(path, dataset)
     return PixelStore(path, dataset_id)
 
 
-def _build_frames(dataset_id: str, partial: Path) -> dict[str, Any]:
-    _verify(dataset_id)
-    dataset = library.load(dataset_id)
+def _build_frames(dataset: minari.MinariDataset, partial: Path) -> dict[str, Any]:
+    verify_recorded(dataset)
     shape = (int(dataset.total_steps) + len(dataset), *_frame_shape(dataset))
     frames = np.load(
         mapped.allocate(partial, "frames", np.uint8, shape, KIND), mmap_mode="r+", allow_pickle=False
     )
-    _write_small_arrays(dataset_id, partial, frames=frames)
+    _write_small_arrays(dataset, partial, frames=frames)
     frames.flush()
     view = _recorded_view(dataset)
     shown = view or View(image_size=shape[1])
-    return {"dataset_id": dataset_id, "view": asdict(shown), "drawn": view is not None}
+    return {"dataset_id": library.id_of(dataset), "view": asdict(shown), "drawn": view is not None}
 
 
 def _recorded_view(dataset: minari.MinariDataset) -> View | None:
@@ -324,9 +320,9 @@ class RenderPlan:
         return True
 
 
-def _build(dataset_id: str, view: View, partial: Path, workers: int) -> dict[str, Any]:
-    _verify(dataset_id)
-    lengths = _write_small_arrays(dataset_id, partial)
+def _build(dataset: minari.MinariDataset, view: View, partial: Path, workers: int) -> dict[str, Any]:
+    verify_recorded(dataset)
+    lengths, dataset_id = _write_small_arrays(dataset, partial), library.id_of(dataset)
     shape = (int((lengths + 1).sum()), view.image_size, view.image_size, 3)
     mapped.allocate(partial, "frames", np.uint8, shape, KIND)
     plan = RenderPlan(dataset_id=dataset_id, view=view, chunk=CHUNK, episodes=len(lengths))
@@ -353,13 +349,14 @@ def _run(partial: Path, plan: RenderPlan, numbers: Sequence[int], workers: int) 
         yield number
 
 
-def _write_small_arrays(dataset_id: str, directory: Path, *, frames: np.ndarray | None = None) -> np.ndarray:
+def _write_small_arrays(
+    dataset: minari.MinariDataset, directory: Path, *, frames: np.ndarray | None = None
+) -> np.ndarray:
     """Write all arrays but the frames; observations that are frames go nowhere but into `frames`, if it is given.
 
     Returns:
         Number of actions of each episode.
     """
-    dataset = library.load(dataset_id)
     observations, actions, rewards, row = [], [], [], 0
     for episode in dataset.iterate_episodes():
         seen, after = episode.observations, row + len(episode) + 1
