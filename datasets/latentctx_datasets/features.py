@@ -49,6 +49,10 @@ class FeatureStore:
         self.store_key: str = manifest["store"]
         self.features, self.shifts = mapped.open_arrays(path, KIND)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process maps the folder anew; pickling a mapped array would copy all of it."""
+        return type(self), (self.path,)
+
 
 def open_features(
     store: PixelStore,

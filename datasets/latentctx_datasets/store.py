@@ -79,6 +79,10 @@ class StateStore:
         """Number of episodes."""
         return len(self.starts)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process maps the folder anew; pickling a mapped array would copy all of it."""
+        return type(self), (self.path, self.dataset_id)
+
     @staticmethod
     def _readable(manifest: dict[str, Any]) -> Any:
         """What must be in a manifest."""

@@ -1,5 +1,6 @@
 """Clips without actions: the tray's, BAIR's records, and what is refused."""
 
+import pickle
 import struct
 
 import numpy as np
@@ -60,6 +61,15 @@ def test_the_split_parts_all_clips(pushed):
     trained, held_out = open_clips(pushed).split()
     assert len(held_out) >= 1 and sorted([*trained, *held_out]) == list(range(6))
     assert np.array_equal(held_out, open_clips(pushed).split()[1])
+
+
+def test_another_process_maps_clips_instead_of_receiving_a_copy(pushed):
+    clips = open_clips(pushed, labels=True)
+    sent = pickle.dumps(clips)
+    received = pickle.loads(sent)
+    assert len(sent) < 1000 < clips[0].nbytes
+    assert isinstance(received[3], np.memmap) and np.array_equal(received[3], clips[3])
+    assert np.array_equal(received.actions, clips.actions)
 
 
 def test_clips_that_do_not_fit_are_refused(pushed, tmp_path):

@@ -1,6 +1,7 @@
 """The feature cache: values, crops, keys, resuming, damage."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,17 @@ def test_rows_are_the_features_of_the_stores_frames(store: PixelStore, tiny_enco
     assert (cache.features.shape, cache.features.dtype) == ((404, 8), np.float32)
     np.testing.assert_array_equal(cache.features, FrozenEncoder(tiny_encoder).encode(store.frames))
     assert isinstance(cache.features, np.memmap) and not cache.features.flags.writeable
+
+
+def test_another_process_maps_features_instead_of_receiving_a_copy(
+    store: PixelStore, tiny_encoder: Encoder
+) -> None:
+    cache = open_features(store, tiny_encoder)
+    sent = pickle.dumps(cache)
+    received = pickle.loads(sent)
+    assert len(sent) < 1000 < cache.features.nbytes
+    assert isinstance(received.features, np.memmap)
+    np.testing.assert_array_equal(received.features, cache.features)
 
 
 def test_only_the_first_episodes_are_encoded_if_asked(store: PixelStore, tiny_encoder: Encoder) -> None:

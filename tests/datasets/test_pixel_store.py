@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -109,6 +110,14 @@ def test_arrays_are_mapped_read_only(store: PixelStore) -> None:
     for name in ARRAYS:
         array = getattr(store, name)
         assert isinstance(array, np.memmap) and not array.flags.writeable
+
+
+def test_another_process_maps_a_store_instead_of_receiving_a_copy(store: PixelStore) -> None:
+    sent = pickle.dumps(store)
+    received = pickle.loads(sent)
+    assert len(sent) < 1000 < store.frames.nbytes
+    assert isinstance(received.frames, np.memmap) and received.dataset_id == store.dataset_id
+    np.testing.assert_array_equal(received.frames, store.frames)
 
 
 def test_a_store_that_is_there_is_opened_without_rendering(

@@ -6,6 +6,7 @@ actions-000.npy   float32 (n, frames - 1, a), if the source knows them: actions[
 hand-000.npy      float32 (n, frames, 4), likewise: x, y, z [m] and yaw [rad] of the gripper
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,10 @@ class Clips(Sequence[np.ndarray]):
     def __len__(self) -> int:
         """Number of clips."""
         return int(self._ends[-1])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process maps the folder anew; pickling a mapped array would copy all of it."""
+        return functools.partial(type(self), labels=self._labels), (self.folder,)
 
     def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]  # no slices: clips are large
         if not -len(self) <= index < len(self):
