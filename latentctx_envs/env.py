@@ -13,6 +13,7 @@ from gymnasium import spaces
 from latentctx_envs import episode
 from latentctx_envs.context import Context, Split, check_split_of
 from latentctx_envs.observation import Observer
+from latentctx_envs.registration import family_of
 from latentctx_envs.rendering import Renderer
 from latentctx_envs.settings import Settings
 
@@ -75,6 +76,11 @@ class LatentContextEnv(gym.Env[Any, np.ndarray], ABC):
         self._contexts = np.zeros(
             (1, *context_type.space().shape), np.float32
         )  # its vector, as a batch of one
+
+    @property
+    def family(self) -> str | None:
+        """Whose body and scene it shows, such as "walker"; None if it was not made by its id."""
+        return family_of(self.spec)
 
     @property
     def current_context(self) -> Context:

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from latentctx_envs.goal_images import image_distance
+from latentctx_envs.registration import family_of
 from latentctx_envs.settings import check_flag
 
 KEYS = ("observation", "achieved_goal", "desired_goal")
@@ -41,6 +42,11 @@ class PictureGoalEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self._terminates = terminates
         self._frames: tuple[np.ndarray, np.ndarray] | None = None  # seen now, and desired
         self._success = False
+
+    @property
+    def family(self) -> str | None:
+        """Whose body and scene it shows, such as "walker"; None if it was not made by its id."""
+        return family_of(self.spec)
 
     @property
     @abstractmethod

@@ -1,6 +1,19 @@
 """Every environment id of the project, written out."""
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+
+FAMILIES = {  # how ids begin -> whose body and scene these worlds show
+    "LatentCtx-Cheetah": "cheetah",
+    "LatentCtx-Door": "meta-world",
+    "LatentCtx-Kitchen": "kitchen",
+    "LatentCtx-MetaWorld": "meta-world",
+    "LatentCtx-OGBench": "ogbench",
+    "LatentCtx-PickPlace": "meta-world",
+    "LatentCtx-PointMass": "point-mass",
+    "LatentCtx-RLBench": "rlbench",
+    "LatentCtx-Walker": "walker",
+}
 
 
 def register_all() -> None:
@@ -145,6 +158,12 @@ def register_all() -> None:
         entry_point="latentctx_envs.kitchen.env:KitchenEnv",
         max_episode_steps=280,
     )
+
+
+def family_of(world: str | EnvSpec | None) -> str | None:
+    """Whose body and scene a world shows: a family of this project, else the id itself; None of one without an id."""
+    name = world.id if isinstance(world, EnvSpec) else world
+    return next((family for begin, family in FAMILIES.items() if (name or "").startswith(begin)), name)
 
 
 def ids() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from latentctx_envs import episode
 from latentctx_envs.batch import Batch
 from latentctx_envs.context import Context, check_split_of
 from latentctx_envs.observation import Observer
+from latentctx_envs.registration import family_of
 from latentctx_envs.render_pool import RenderPool
 from latentctx_envs.settings import Settings, is_whole
 from latentctx_envs.task import Task
@@ -128,6 +129,11 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         self._begun = False  # every environment has an episode
         self._steps = np.zeros(num_envs, np.int64)
         self._ended = np.zeros(num_envs, bool)
+
+    @property
+    def family(self) -> str | None:
+        """Whose body and scene it shows, such as "walker"; None if it was not made by its id."""
+        return family_of(self.spec)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

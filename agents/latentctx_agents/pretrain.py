@@ -28,6 +28,7 @@ from latentctx_envs.encoders import PAPER as PAPER_NET
 from latentctx_envs.encoders import QUICK as QUICK_NET
 from latentctx_envs.encoders import ConvNet, ConvNetConfig, Encoder
 from latentctx_envs.encoders.devices import check_device
+from latentctx_envs.registration import family_of
 from latentctx_envs.rendering import RenderProfile
 
 CENTER_FRAMES = 2000  # drawn to compute the mean image of a centred encoder
@@ -256,6 +257,7 @@ def _record(config: PretrainConfig, store: PixelStore, seconds: float) -> dict[s
     digest = content_of(library.load(config.dataset))
     facts = {
         "objective": config.objective,
+        "family": family_of(library.spec_of(library.load(config.dataset))) if store.render_profile else None,
         "render_profile": store.render_profile,
         "dataset": config.dataset,
         "dataset_hash": digest,

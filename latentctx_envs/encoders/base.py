@@ -51,6 +51,11 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
         return self.training_record.get("render_profile", config.get("render_profile"))
 
     @property
+    def family(self) -> str | None:
+        """Of the worlds that it was trained on, such as "walker"; None where its record does not tell."""
+        return self.training_record.get("family")
+
+    @property
     @abstractmethod
     def input_shape(self) -> tuple[int, ...]:
         """(height, width, 3) of the frames it takes; (d,) of a filter of vectors."""

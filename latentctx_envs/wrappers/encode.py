@@ -39,6 +39,7 @@ class EncodeObservation(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
             executed=env.unwrapped.action_space,
             count=1,
             settings=getattr(env.unwrapped, "settings", None),
+            family=getattr(env.unwrapped, "family", None),
             who="EncodeObservation",
             device=device,
         )

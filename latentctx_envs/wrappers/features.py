@@ -27,6 +27,7 @@ class Transform:
         count: N.
         settings: of the environments, where they have some: frames of another profile than the encoder's, or steps of
             another length than those it followed, give a warning.
+        family: of the environments, where they have one: another than the encoder's gives a warning.
         who: the wrapper's name, for its refusals.
         device: torch device.
 
@@ -44,13 +45,14 @@ class Transform:
         executed: spaces.Space[Any] | None = None,
         count: int,
         settings: Any = None,
+        family: str | None = None,
         who: str,
         device: str = "cpu",
     ) -> None:
         self.encoder = FrozenEncoder(encoder, device=device)
         module = self.encoder.module
         self._kind = module.observed if isinstance(module, StatefulEncoder) else PIXELS
-        _warn_of_another_world(module, settings, who, frames=self._kind == PIXELS)
+        _warn_of_another_world(module, settings, family, who, frames=self._kind == PIXELS)
         self.space = self._encoded_space(space, who)
         self._streams: Streams | None = None
         if isinstance(module, StatefulEncoder):
@@ -139,8 +141,16 @@ class Transform:
         }
 
 
-def _warn_of_another_world(encoder: Encoder, settings: Any, who: str, *, frames: bool) -> None:
+def _warn_of_another_world(
+    encoder: Encoder, settings: Any, family: str | None, who: str, *, frames: bool
+) -> None:
     """What looks or moves otherwise is taken, but its features are not those of the pretraining."""
+    if None not in (encoder.family, family) and encoder.family != family:
+        warnings.warn(
+            f"{who}: the encoder was trained on worlds of {encoder.family}, this environment is one of {family}: nothing says "
+            "what its features of that are worth.",
+            stacklevel=4,
+        )
     compared = {"render_profile": encoder.render_profile} if frames else {}
     if isinstance(encoder, StatefulEncoder):
         compared["action_repeat"] = encoder.training_record.get("action_repeat")

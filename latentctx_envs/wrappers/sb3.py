@@ -51,7 +51,8 @@ class VecEncodeObservation(VecEnvWrapper):
             venv.observation_space,
             venv.action_space,
             count=venv.num_envs,
-            settings=venv.get_attr("settings", [0])[0] if venv.has_attr("settings") else None,
+            settings=_attribute(venv, "settings"),
+            family=_attribute(venv, "family"),
             who="VecEncodeObservation",
             device=device,
         )
@@ -79,6 +80,11 @@ class VecEncodeObservation(VecEnvWrapper):
         for index, features in zip(rows, last, strict=True):
             infos[index]["terminal_observation"] = features
         return self._transform.step(observation, self._actions, done), reward, done, infos
+
+
+def _attribute(venv: VecEnv, name: str) -> Any:
+    """That of the first environment; None if there is none of this name."""
+    return venv.get_attr(name, [0])[0] if venv.has_attr(name) else None
 
 
 class EncoderExtractor(BaseFeaturesExtractor):

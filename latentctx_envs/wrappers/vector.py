@@ -32,13 +32,16 @@ class VectorEncodeObservation(gym.vector.VectorWrapper):
         device: str = "cpu",
     ) -> None:
         super().__init__(env)
+        inside: Any = env.unwrapped
+        one = inside.envs[0].unwrapped if isinstance(inside, gym.vector.SyncVectorEnv) else inside
         self._transform = Transform(
             encoder,
             env.single_observation_space,
             env.single_action_space,
             executed=env.unwrapped.single_action_space,
             count=env.num_envs,
-            settings=getattr(env.unwrapped, "settings", None),
+            settings=getattr(one, "settings", None),
+            family=getattr(one, "family", None),
             who="VectorEncodeObservation",
             device=device,
         )

@@ -163,7 +163,7 @@ def test_an_encoder_is_trained_on_frames_of_another_projects_world_and_wraps_it(
     config = dataclasses.replace(tiny_pretrain, dataset=filmed(), contexts=3)
     pretrain.pretrain(config, tmp_path)
     encoder = load_encoder(tmp_path / "encoder")
-    assert encoder.render_profile is None
+    assert (encoder.render_profile, encoder.family) == (None, None)
     assert len(encoder.training_record["dataset_hash"]) == 64
     env = EncodeObservation(Camera(), tmp_path / "encoder")
     assert env.reset(seed=0)[0].shape == (8,)

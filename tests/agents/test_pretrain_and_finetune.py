@@ -38,6 +38,7 @@ def test_every_objective_pretrains_and_saves_an_encoder(name, tiny_pretrain, tmp
     config = dataclasses.replace(tiny_pretrain, objective=name, pad=2)
     pretrain.pretrain(config, tmp_path)
     record = load_encoder(tmp_path / "encoder").training_record
+    assert record["family"] == "point-mass"
     assert record["objective"] == name
     assert len(record["dataset_hash"]) == 64
     assert not (tmp_path / "checkpoint.safetensors").exists()

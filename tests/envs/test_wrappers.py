@@ -204,6 +204,27 @@ def test_encoders_that_ship_warn_of_worlds_that_look_or_move_otherwise(name: str
         EncodeObservation(gym.make(published["world"], **arguments), name).close()
 
 
+@pytest.mark.parametrize("vectorization", [None, "vector_entry_point", "sync"])
+def test_an_encoder_warns_of_worlds_of_another_family(vectorization: str | None) -> None:
+    shown = {"observation": "pixels", "image_size": 47}
+
+    def wrap(env_id: str, profile: str) -> None:
+        shown["render_profile"] = profile
+        if vectorization is None:
+            EncodeObservation(gym.make(env_id, **shown), "point-mass-id").close()
+        else:
+            env = gym.make_vec(env_id, vectorization_mode=vectorization, **shown)
+            VectorEncodeObservation(env, "point-mass-id").close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wrap("LatentCtx-PointMass-v0", "fast")
+    with pytest.warns(UserWarning, match="on worlds of point-mass, this environment is one of walker"):
+        wrap("LatentCtx-WalkerRun-v0", "fast")
+    with pytest.warns(UserWarning, match="has 'turbo'"):
+        wrap("LatentCtx-PointMass-v0", "turbo")
+
+
 def test_a_video_models_encoder_warns_of_longer_decisions_than_its_videos() -> None:
     shown = {"observation": "pixels", "render_profile": "turbo", "action_repeat": 4}
     with pytest.warns(UserWarning, match="was trained with action_repeat=2"):

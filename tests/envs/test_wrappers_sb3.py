@@ -193,7 +193,7 @@ def test_an_extractor_refuses_what_are_not_pixels_in_0_to_1(how, tiny_encoder_di
         extractor(frames)
 
 
-def test_frames_of_another_profile_are_taken_with_a_warning(tiny_encoder_dir):
+def test_frames_of_another_profile_or_world_are_taken_with_a_warning(tiny_encoder_dir):
     encoder = load_encoder(tiny_encoder_dir)
     encoder.training_record = {"config": {"render_profile": "fast"}}
     shown = {"observation": "pixels", "image_size": encoder.input_shape[:2]}
@@ -201,5 +201,9 @@ def test_frames_of_another_profile_are_taken_with_a_warning(tiny_encoder_dir):
     EncodeObservation(make(render_profile="fast"), encoder).close()
     with pytest.warns(UserWarning, match="render_profile='fast'"):
         EncodeObservation(make(render_profile="turbo"), encoder).close()
+    encoder.training_record["family"] = "walker"
+    with pytest.warns(UserWarning, match="on worlds of walker, this environment is one of point-mass"):
+        VecEncodeObservation(DummyVecEnv([make]), encoder).close()
+    encoder.training_record["family"] = "point-mass"
     with pytest.warns(UserWarning, match="has 'turbo'"):
         VecEncodeObservation(DummyVecEnv([partial(make, render_profile="turbo")]), encoder).close()

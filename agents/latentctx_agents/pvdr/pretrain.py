@@ -175,5 +175,10 @@ def _record(config: VideoTraining, clips: Clips, seconds: float) -> dict[str, ob
     facts = {"objective": "visual_dynamics", "dataset": config.videos, "dataset_hash": content_hash(clips)}
     repeat = None if clips.action_repeat is None else config.stride * clips.action_repeat
     return training_record(
-        config, seconds, **facts, render_profile=clips.render_profile, action_repeat=repeat
+        config,
+        seconds,
+        **facts,
+        family=clips.family,
+        render_profile=clips.render_profile,
+        action_repeat=repeat,
     )

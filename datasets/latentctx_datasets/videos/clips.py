@@ -93,6 +93,11 @@ class Clips(Sequence[np.ndarray]):
         return self.facts.get("action_repeat")
 
     @property
+    def family(self) -> str | None:
+        """Of the worlds that were filmed; None of other videos, and of joined sets of several."""
+        return "meta-world" if self.facts["source"] in META_WORLD else self.facts.get("family")
+
+    @property
     def actions(self) -> np.ndarray:
         """What was done, float32 (clips, frames - 1, a); for probes, not for pretraining.
 

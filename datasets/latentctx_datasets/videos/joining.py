@@ -14,7 +14,7 @@ from latentctx_envs.locks import locked
 from latentctx_envs.replacing import replacing
 
 SOURCE = "joined"
-ALIKE = ("interval_s", "render_profile", "action_repeat")
+ALIKE = ("interval_s", "render_profile", "action_repeat", "family")
 BEGUN = "join.json"  # marks a folder in which a join was interrupted
 
 
@@ -114,7 +114,7 @@ def _refuse_shared(parts: list[Clips]) -> None:
 
 def _shared(parts: list[Clips]) -> dict[str, Any]:
     """What all sets say alike of how their frames were made."""
-    told = [{**part.facts, "action_repeat": part.action_repeat} for part in parts]
+    told = [{**part.facts, "action_repeat": part.action_repeat, "family": part.family} for part in parts]
     found = {name: {facts.get(name) for facts in told} for name in ALIKE}
     return {name: values.pop() for name, values in found.items() if len(values) == 1 and None not in values}
 

@@ -68,6 +68,11 @@ class LatentEncoder(StatefulEncoder):
         del self.rssm.prior  # filtering never looks ahead
 
     @property
+    def family(self) -> str:
+        """Of the body's worlds."""
+        return self.config.family
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one observation: (d,) of a vector, (64, 64, 3) of a frame."""
         sensors = self.config.sensors

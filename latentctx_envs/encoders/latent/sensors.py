@@ -8,6 +8,8 @@ Of other bodies only the length of the state is known, and it is shown as a whol
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from latentctx_envs.registration import family_of
+
 Observed = Literal["state", "position", "pixels"]
 PIXELS = "pixels"
 SETTINGS: tuple[Observed, ...] = ("state", "position", "pixels")
@@ -19,13 +21,6 @@ COLUMNS: dict[str, dict[str, tuple[int, int]]] = {
 }
 """Family of worlds -> its sensors, as columns of the state; velocities come last."""
 WHOLE = "state"  # name of the sensor of bodies whose columns have no names
-
-
-WORLDS = {  # how ids of worlds begin -> whose sensors they show
-    "LatentCtx-Walker": "walker",
-    "LatentCtx-Cheetah": "cheetah",
-    "LatentCtx-PointMass": "point-mass",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +79,8 @@ class Sensors:
         Raises:
             ValueError: as of `of`.
         """
-        return cls.of(family_of(env_id), observed, state_dim)
+        family = family_of(env_id)
+        return cls.of(family if family in COLUMNS else env_id, observed, state_dim)
 
     def unprobed(self) -> "Sensors":
         """The same without probes: of data that holds no states to compare them with."""
@@ -94,8 +90,3 @@ class Sensors:
     def width(self) -> int:
         """Length of the vector that the model sees: the first so many columns of the state."""
         return max((last for _, last in self.decoded.values()), default=0)
-
-
-def family_of(env_id: str) -> str:
-    """The body that lives in a world: its family's name, or the world's id."""
-    return next((body for world, body in WORLDS.items() if env_id.startswith(world)), env_id)
