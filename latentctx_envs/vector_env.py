@@ -98,7 +98,8 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
     """N copies of a `LatentContextEnv`, equal to N single environments seeded `seed + i`.
 
     `reset(options=...)` takes "context" (one context for all, or a sequence of N) and, with
-    `autoreset_mode="Disabled"`, "reset_mask" (bool array of shape (N,)).
+    `autoreset_mode="Disabled"`, "reset_mask" (bool array of shape (N,)). Such a context is of one episode; `pin_context`
+    is for all that follow.
 
     Args:
         task: physics, observations, reward and success.
@@ -124,6 +125,7 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         self._eyes = RenderPool(observation_renderer(task, settings), num_envs, workers=vector.num_workers)
         self._rngs = [np.random.default_rng() for _ in range(num_envs)]
         self._contexts: list[Context | None] = [None] * num_envs
+        self._pins: list[Context | None] = [None] * num_envs  # of episodes whose reset names none
         self._context_array = np.zeros((num_envs, *task.context_type.space().shape), np.float32)
         self._context_info: dict[str, Any] = {}  # Gymnasium's batched form of all contexts
         self._begun = False  # every environment has an episode
@@ -181,6 +183,17 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         info = {**extra, **self._info(successes, np.ones_like(fresh))}
         return observation, rewards, terminated, truncated, info
 
+    def pin_context(self, context: Any) -> None:
+        """Give each episode that starts from now on this context; the start states are those that the seeds give without.
+
+        Args:
+            context: one for all, a sequence of N, or None: drawn for each episode again.
+
+        Raises:
+            ValueError: no episode has such a context, or there are not N of them.
+        """
+        self._pins = self._pinned(context)
+
     def physics_states(self) -> np.ndarray:
         """The full physics state of each environment, float64 (N, k), as `LatentContextEnv.physics_state` gives it."""
         return np.stack([episode.physics_state(self.task, data) for data in self._batch.datas])
@@ -233,6 +246,8 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
 
     def _start(self, index: int, options: dict[str, Any]) -> None:
         data, rng = self._batch.datas[index], self._rngs[index]
+        if options.get("context") is None:
+            options = {**options, "context": self._pins[index]}
         context = episode.start_episode(self.task, data, rng, self.settings, options)
         self._contexts[index] = context
         self._context_array[index] = context.as_array()

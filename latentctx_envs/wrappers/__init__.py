@@ -4,7 +4,7 @@ The SB3 twins live in `latentctx_envs.wrappers.sb3`, so that this package does n
 """
 
 from latentctx_envs.wrappers.encode import EncodeObservation
-from latentctx_envs.wrappers.pin import PinContext
+from latentctx_envs.wrappers.pin import PinContext, VectorPinContext
 from latentctx_envs.wrappers.vector import VectorEncodeObservation
 
-__all__ = ["EncodeObservation", "PinContext", "VectorEncodeObservation"]
+__all__ = ["EncodeObservation", "PinContext", "VectorEncodeObservation", "VectorPinContext"]

@@ -1,6 +1,6 @@
-"""PinContext: an environment whose every episode has the same hidden context."""
+"""PinContext and its vector twin: environments whose every episode has the same hidden context."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -28,8 +28,8 @@ class PinContext(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
         kind = getattr(env.unwrapped, "context_type", None)
         if not (isinstance(kind, type) and issubclass(kind, Context)):
             raise ValueError(
-                f"PinContext needs a LatentCtx environment, a single one whose contexts can be pinned; got {env}. Of a vector "
-                "of them pin each: gym.vector.SyncVectorEnv([lambda: PinContext(gym.make(...), context), ...])."
+                f"PinContext needs a LatentCtx environment, a single one whose contexts can be pinned; got {env}. "
+                "VectorPinContext takes vectors of them."
             )
         pinned = kind.coerce(context)
         env.unwrapped.check_context(pinned)  # type: ignore[attr-defined]  # a LatentContextEnv
@@ -45,7 +45,47 @@ class PinContext(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
         Raises:
             ValueError: the options name a context of their own.
         """
-        given = options if options is not None else {}
-        if given.get("context") is not None:
-            raise ValueError("PinContext pins the context; reset the environment without it to give another.")
-        return self.env.reset(seed=seed, options={**given, "context": self._context})
+        _refuse_another(options, "PinContext")
+        return self.env.reset(seed=seed, options={**(options or {}), "context": self._context})
+
+
+class VectorPinContext(gym.vector.VectorWrapper):
+    """`PinContext` for a native vector environment: also the episodes that it starts by itself have the context.
+
+    Args:
+        env: a native vector environment of a LatentCtx world, as `gym.make_vec` makes it.
+        context: the context or its dict, e.g. `{"goal": (0.1, 0.2)}`, or one for each environment.
+
+    Raises:
+        ValueError: it is no such environment, no episode has such a context, or there are not as many as environments.
+    """
+
+    def __init__(
+        self,
+        env: gym.vector.VectorEnv[Any, Any, Any],
+        context: Context | Mapping[str, Any] | Sequence[Context | Mapping[str, Any]],
+    ) -> None:
+        pin = getattr(env.unwrapped, "pin_context", None)
+        if pin is None:
+            raise ValueError(
+                f"VectorPinContext needs the native vector environment of a LatentCtx world; got {env}. Of other vectors pin "
+                "each: gym.vector.SyncVectorEnv([lambda: PinContext(gym.make(...), context), ...])."
+            )
+        pin(context)
+        super().__init__(env)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start episodes with the pinned context; other options are passed on.
+
+        Raises:
+            ValueError: the options name a context of their own.
+        """
+        _refuse_another(options, "VectorPinContext")
+        return self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
+
+
+def _refuse_another(options: Mapping[str, Any] | None, who: str) -> None:
+    if (options or {}).get("context") is not None:
+        raise ValueError(f"{who} pins the context; reset the environment without it to give another.")

@@ -6,10 +6,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from latentctx_envs.point_mass.context import PointMassContext
-from latentctx_envs.wrappers import PinContext
+from latentctx_envs.wrappers import PinContext, VectorPinContext
+from latentctx_envs.wrappers.sb3 import to_sb3
 
 ID = "LatentCtx-PointMass-v0"
 GOAL = {"goal": (0.1, -0.2)}
@@ -24,6 +27,50 @@ def test_every_episode_has_the_context_also_those_that_sb3_starts() -> None:
         _, _, _, infos = venv.step(np.zeros((2, 2)))
         goals += [info["context"] for info in infos]
     assert goals == [GOAL] * 12
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("context", [GOAL, [GOAL, {"goal": (0.0, 0.0)}]])
+def test_a_native_vector_equals_pinned_single_environments_episode_by_episode(
+    mode: AutoresetMode, context: Any
+) -> None:
+    each = context if isinstance(context, list) else [context] * 2
+    makers = [lambda one=one: PinContext(gym.make(ID, max_episode_steps=2), one) for one in each]
+    singles = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
+    native = VectorPinContext(gym.make_vec(ID, num_envs=2, max_episode_steps=2, autoreset_mode=mode), context)
+    first, second = singles.reset(seed=5), native.reset(seed=5)
+    for step in range(7):
+        assert data_equivalence(first, second, exact=True)
+        actions = np.full((2, 2), 0.1 * step, np.float32)
+        first, second = singles.step(actions), native.step(actions)
+        if mode is AutoresetMode.DISABLED and first[3].any():
+            options = {"reset_mask": first[3]}
+            first, second = singles.reset(options=options), native.reset(options=options)
+    native.unwrapped.pin_context(None)
+    assert native.reset()[1]["context"]["goal"][0] != each[0]["goal"]
+
+
+def test_sb3_learns_one_context_in_a_native_vector() -> None:
+    venv = to_sb3(
+        VectorPinContext(gym.make_vec(ID, num_envs=2, max_episode_steps=2, autoreset_mode="SameStep"), GOAL)
+    )
+    venv.reset()
+    goals = [info["context"] for _ in range(5) for info in venv.step(np.zeros((2, 2)))[3]]
+    assert goals == [GOAL] * 10
+
+
+def test_vectors_that_cannot_be_pinned_and_wrong_contexts_are_refused(refuses: Any) -> None:
+    with refuses("VectorPinContext takes vectors"):
+        PinContext(gym.make_vec(ID, num_envs=2), GOAL)  # type: ignore[arg-type]
+    with refuses("needs the native vector", "pin each"):
+        VectorPinContext(gym.make_vec(ID, num_envs=2, vectorization_mode="sync"), GOAL)
+    native = gym.make_vec(ID, num_envs=2)
+    with refuses("one or 2 of them; got 3"):
+        VectorPinContext(native, [GOAL] * 3)
+    with refuses("0.29"):
+        VectorPinContext(native, {"goal": (0.5, 0.0)})
+    with refuses("VectorPinContext pins the context"):
+        VectorPinContext(native, GOAL).reset(options={"context": GOAL})
 
 
 def test_starts_are_those_of_the_seed_without_the_wrapper() -> None:
