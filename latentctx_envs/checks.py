@@ -78,6 +78,9 @@ def _check_contexts(env_id: str, kwargs: dict[str, Any]) -> None:
         rng = np.random.default_rng(0)
         one, two = base.draw_context(rng), base.draw_context(rng)
         assert kind.from_dict(json.loads(json.dumps(one.to_dict()))) == one, "contexts must survive JSON"
+        assert kind.from_dict(_as_arrays(one.to_dict())) == one, (
+            "contexts must take arrays, as Minari reads them"
+        )
         first, info = env.reset(seed=5, options={"context": one})
         second, _ = env.reset(seed=5, options={"context": two.to_dict()})
         assert info["context"] == one.to_dict(), "info must hold the pinned context"
@@ -104,6 +107,16 @@ def _check_contexts(env_id: str, kwargs: dict[str, Any]) -> None:
         with make() as env:
             drawn = kind.coerce(env.reset(seed=3)[1]["context"])
             assert kind.space().contains(drawn.as_array()), f"bad sample of split {split}"
+
+
+def _as_arrays(context: dict[str, Any]) -> dict[str, Any]:
+    """A context's dict with arrays in the place of tuples; of texts they are arrays of objects."""
+    return {
+        name: np.array(value, object if isinstance(value[0], str) else None)
+        if isinstance(value, tuple)
+        else value
+        for name, value in context.items()
+    }
 
 
 def _check_refusals(env_id: str, kwargs: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ class KitchenContext(Context):
     def __post_init__(self) -> None:
         """Refuse anything but four different sub-tasks."""
         given = self.subtasks
-        names = tuple(given) if isinstance(given, (list, tuple)) else ()
+        names = tuple(map(str, given)) if isinstance(given, (list, tuple, np.ndarray)) else ()
         if len(names) != WANTED or len({*names, *SUBTASKS}) != len(SUBTASKS) or len(set(names)) != WANTED:
             raise ValueError(f"subtasks must be four different ones of {', '.join(SUBTASKS)}; got {given!r}.")
         object.__setattr__(self, "subtasks", names)
