@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import minari
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from latentctx_datasets.recipes import RECIPES
 from latentctx_envs.locks import locked
@@ -235,7 +235,7 @@ def told_damage(dataset_id: str) -> Iterator[None]:
 
 
 def recover(dataset: minari.MinariDataset, *, eval_env: bool = False, **kwargs: Any) -> gym.Env[Any, Any]:
-    """Make the dataset's environment; unlike Minari's own recovery it calls only registered worlds of this project.
+    """Make the dataset's environment; unlike Minari's recovery it calls no worlds but this project's and those registered here.
 
     Args:
         dataset: the dataset.
@@ -252,7 +252,7 @@ def spec_of(dataset: minari.MinariDataset, *, eval_env: bool = False) -> EnvSpec
     """What `recover` makes.
 
     Raises:
-        DatasetError: the metadata names no environment, or one from elsewhere.
+        DatasetError: the metadata names no environment, or one that is neither of this project nor registered here.
     """
     metadata = dataset.storage.metadata
     text = metadata.get("eval_env_spec" if eval_env else "env_spec") or metadata.get("env_spec")
@@ -261,11 +261,23 @@ def spec_of(dataset: minari.MinariDataset, *, eval_env: bool = False) -> EnvSpec
     spec = EnvSpec.from_json(text)
     allowed = {gym.spec(name).entry_point for name in ids()} | set(WRAPPERS)
     for point in (spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)):
-        if point not in allowed:
+        if point not in allowed and not _is_own(spec.id, point):
             raise DatasetError(
-                f"{id_of(dataset)} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made."
+                f"{id_of(dataset)} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made: if {spec.id} is "
+                "yours, import the module that registers it first."
             )
     return spec
+
+
+def _is_own(env_id: str, point: Any) -> bool:
+    """Whether the user has registered a world of this id in this process, which keeps our contract and is made by `point`."""
+    from latentctx_envs.env import LatentContextEnv  # loads MuJoCo
+
+    known = gym.registry.get(env_id)
+    if known is None or known.entry_point != point or not isinstance(point, str):
+        return False
+    made = load_env_creator(point)
+    return isinstance(made, type) and issubclass(made, LatentContextEnv)
 
 
 class PlayedIn(NamedTuple):

@@ -9,7 +9,7 @@ require("huggingface_hub", "agents")
 from latentctx_envs.encoders.base import Encoder, check_pixels  # noqa: E402
 from latentctx_envs.encoders.convnet import PAPER, QUICK, ConvNet, ConvNetConfig  # noqa: E402
 from latentctx_envs.encoders.frozen import FrozenEncoder  # noqa: E402
-from latentctx_envs.encoders.registry import load_encoder, zoo_names  # noqa: E402
+from latentctx_envs.encoders.registry import load_encoder, register_encoder, zoo_names  # noqa: E402
 from latentctx_envs.encoders.resnet import ResNet18, ResNet18Config  # noqa: E402
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "ResNet18Config",
     "check_pixels",
     "load_encoder",
+    "register_encoder",
     "zoo_names",
 ]

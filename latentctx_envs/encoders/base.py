@@ -29,7 +29,7 @@ FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 
 
 class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
-    """Base of all encoders; subclasses are built from one frozen dataclass and listed in the registry.
+    """Base of all encoders; subclasses are built from one frozen dataclass and registered (`register_encoder`).
 
     `save_pretrained(dir)` writes `config.json`, `model.safetensors` and a card; `from_pretrained` reads them from a
     directory or a hub id. `push_to_hub` comes from huggingface_hub's mixin.

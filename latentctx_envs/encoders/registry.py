@@ -1,6 +1,7 @@
-"""Names of encoders: the closed registry of classes and the zoo that ships with the package."""
+"""Names of encoders: the registry of classes, closed but for what the user registers, and the zoo that ships."""
 
 from pathlib import Path
+from typing import TypeVar
 
 from latentctx_envs.encoders.base import CONFIG_FILE, Encoder, read_config
 from latentctx_envs.encoders.convnet import ConvNet
@@ -14,8 +15,24 @@ CLASSES: dict[str, type[Encoder]] = {
     "LatentEncoder": LatentEncoder,
     "ResNet18": ResNet18,
 }
+E = TypeVar("E", bound=Encoder)
 ZOO = Path(__file__).parent / "zoo"
 HUB_SECONDS = 5.0  # that the hub may take to answer
+
+
+def register_encoder(kind: type[E]) -> type[E]:
+    """Let folders hold encoders of a class of your own, so that wrappers take them by name; a decorator.
+
+    Raises:
+        ValueError: it is no class of encoders, or has the name of one of this project's.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Encoder)):
+        raise ValueError(f"register_encoder takes a subclass of Encoder; got {kind!r}.")
+    known = CLASSES.get(kind.__name__)
+    if known is not None and known is not kind and known.__module__.startswith("latentctx_envs."):
+        raise ValueError(f"{kind.__name__} is the name of an encoder of this project; take another.")
+    CLASSES[kind.__name__] = kind
+    return kind
 
 
 def zoo_names(zoo: Path | None = None) -> tuple[str, ...]:
@@ -79,5 +96,8 @@ def _no_hub(name: str, revision: str | None) -> str | None:
 def _class_of(directory: Path) -> type[Encoder]:
     kind = read_config(directory)["encoder"]
     if kind not in CLASSES:
-        raise ValueError(f"{directory} holds an encoder of class {kind!r}; known are {sorted(CLASSES)}.")
+        raise ValueError(
+            f"{directory} holds an encoder of class {kind!r}; known are {sorted(CLASSES)}: if it is yours, import the module "
+            "that registers it (register_encoder) first."
+        )
     return CLASSES[kind]

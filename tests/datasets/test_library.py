@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import h5py
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,8 +29,10 @@ from latentctx_datasets import (
     open_states,
     open_store,
     recover,
+    store,
     verify,
 )
+from latentctx_envs.point_mass.env import PointMassEnv
 
 SHIPPED_ID = "latentctx/point-mass/expert-small-v0"
 BAD_IDS = [
@@ -315,6 +319,29 @@ def test_recover_calls_nothing_outside_the_project(
     with refuses("wants to call 'os:mkdir'", "latentctx_envs.", error=DatasetError):
         recover(load(tiny), eval_env=key == "eval_env_spec")
     assert not (tmp_path / "called").exists()
+
+
+class OwnEnv(PointMassEnv):
+    """A world of the user's own."""
+
+
+def test_a_world_of_ones_own_is_recovered_and_rendered_where_it_is_registered(
+    tiny: str, edit_metadata: Callable[..., None], refuses: Refuses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = EnvSpec("Own-World-v0", entry_point=f"{__name__}:OwnEnv", max_episode_steps=100)
+    edit_metadata(tiny, env_spec=spec.to_json(), eval_env_spec=None)
+    with refuses("Own-World-v0 is yours, import the module that registers it", error=DatasetError):
+        recover(load(tiny))
+    monkeypatch.setitem(gym.registry, spec.id, spec)
+    with recover(load(tiny)) as env:
+        assert type(env.unwrapped) is OwnEnv
+    monkeypatch.setattr(store, "CHUNK", 2)
+    assert open_store(tiny, View(image_size=8), workers=2).frames.shape == (404, 8, 8, 3)
+    elsewhere = EnvSpec(spec.id, entry_point="os:mkdir")
+    monkeypatch.setitem(gym.registry, spec.id, elsewhere)
+    edit_metadata(tiny, env_spec=elsewhere.to_json())
+    with refuses("wants to call 'os:mkdir'", error=DatasetError):
+        recover(load(tiny))
 
 
 @pytest.mark.parametrize("space", ["observation_space", "action_space"])

@@ -22,9 +22,11 @@ from latentctx_envs.encoders import (
     Encoder,
     FrozenEncoder,
     load_encoder,
+    register_encoder,
     zoo_names,
 )
 from latentctx_envs.encoders.convnet import SpatialSoftmax
+from latentctx_envs.encoders.registry import CLASSES
 from latentctx_envs.encoders.stateful import Streams
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
@@ -380,3 +382,40 @@ def test_features_of_another_form_than_an_encoder_says_are_refused(refuses: Call
     Mean.features_dim = 5
     with refuses("Mean must give float32 features of shape (2, 5)"):
         FrozenEncoder(Mean(ConvNetConfig())).encode(np.zeros((2, 4, 4, 3), np.uint8))
+
+
+def test_a_registered_class_of_ones_own_is_loaded_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: Any
+) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class SideConfig:
+        side: int
+
+    class Mean(Encoder):
+        config_type = SideConfig
+
+        @property
+        def input_shape(self) -> tuple[int, ...]:
+            return self.config.side, self.config.side, 3
+
+        @property
+        def features_dim(self) -> int:
+            return 3
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return pixels.float().mean(dim=(1, 2))
+
+    Mean(SideConfig(side=32)).save_pretrained(tmp_path / "mean")
+    with refuses("'Mean'", "register_encoder"):
+        load_encoder(tmp_path / "mean")
+    monkeypatch.setattr("latentctx_envs.encoders.registry.CLASSES", dict(CLASSES))
+    assert register_encoder(Mean) is Mean
+    features = FrozenEncoder(tmp_path / "mean").encode(PIXELS)
+    np.testing.assert_allclose(features, PIXELS.mean(axis=(1, 2)), rtol=1e-5)
+
+
+def test_encoders_of_this_project_keep_their_names(refuses: Any) -> None:
+    with refuses("ConvNet is the name of an encoder of this project"):
+        register_encoder(type("ConvNet", (ConvNet,), {}))
+    with refuses("takes a subclass of Encoder"):
+        register_encoder(torch.nn.Linear)  # type: ignore[type-var]
