@@ -67,7 +67,8 @@ def gl_backend(*, raster_threads: bool = False) -> str:
     if _gl.pid != os.getpid():  # the driver's threads stayed behind in the parent: frames fail or hang
         raise RenderingUnavailableError(
             "this process was forked from one that had rendered before, and OpenGL does not survive that; "
-            "start workers with 'spawn' or 'forkserver', or before the first frame."
+            "start workers with 'spawn' or 'forkserver' (gym.make_vec: vector_kwargs={'context': 'forkserver'}), or before the "
+            "first frame."
         )
     if _gl.thread != threading.get_ident():
         raise RenderingUnavailableError(

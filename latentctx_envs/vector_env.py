@@ -295,11 +295,14 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
         return context
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        if seed is None or isinstance(seed, int):
-            return [None if seed is None else seed + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"seed must be one int or {self.num_envs} of them; got {len(seed)}.")
-        return list(seed)
+        if seed is None or is_whole(seed):
+            return [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        given = list(seed) if isinstance(seed, (list, tuple, np.ndarray)) else [seed]
+        if not all(one is None or is_whole(one) for one in given):
+            raise ValueError(f"seed must be whole numbers, one or {self.num_envs} of them; got {seed!r}.")
+        if len(given) != self.num_envs:
+            raise ValueError(f"seed must be one int or {self.num_envs} of them; got {len(given)}.")
+        return [None if one is None else int(one) for one in given]
 
     def _pinned(self, context: Any) -> list[Any]:
         """One for each environment, all read before the first episode is ended by another."""

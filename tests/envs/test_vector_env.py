@@ -195,6 +195,18 @@ def test_reset_mask_is_refused_where_environments_reset_themselves(mode: str, re
         env.reset(options={"reset_mask": np.ones(N, bool)})
 
 
+@pytest.mark.parametrize("seed", [np.int64(3), np.arange(3, 3 + N), (3, np.int32(4), 5, 6)])
+def test_numpys_seeds_are_those_of_python(native, seed) -> None:
+    expected, _ = native.reset(seed=3)
+    np.testing.assert_array_equal(native.reset(seed=seed)[0], expected)
+
+
+@pytest.mark.parametrize("seed", [1.5, "3", [0.5, 1, 2, 3]])
+def test_seeds_that_are_no_whole_numbers_are_refused_in_words(native, refuses, seed) -> None:
+    with refuses("whole numbers", repr(seed)):
+        native.reset(seed=seed)
+
+
 def test_wrong_number_of_seeds_is_refused_in_words(native, refuses) -> None:
     with refuses(f"{N} of them", "got 2"):
         native.reset(seed=[1, 2])
