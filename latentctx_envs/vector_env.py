@@ -297,12 +297,12 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None or is_whole(seed):
             return [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        given = list(seed) if isinstance(seed, (list, tuple, np.ndarray)) else [seed]
-        if not all(one is None or is_whole(one) for one in given):
+        seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple, np.ndarray)) else [seed]
+        if not all(one is None or is_whole(one) for one in seeds):
             raise ValueError(f"seed must be whole numbers, one or {self.num_envs} of them; got {seed!r}.")
-        if len(given) != self.num_envs:
-            raise ValueError(f"seed must be one int or {self.num_envs} of them; got {len(given)}.")
-        return [None if one is None else int(one) for one in given]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must be one int or {self.num_envs} of them; got {len(seeds)}.")
+        return [None if one is None else int(one) for one in seeds]
 
     def _pinned(self, context: Any) -> list[Any]:
         """One for each environment, all read before the first episode is ended by another."""

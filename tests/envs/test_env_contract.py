@@ -13,7 +13,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from latentctx_envs.checks import check_latent_env
-from latentctx_envs.registration import ids, register_all
+from latentctx_envs.registration import FAMILIES as WORLD_FAMILIES
+from latentctx_envs.registration import family_of, ids, register_all
 from latentctx_envs.wrappers import EncodeObservation
 
 PIXELS = {"observation": "pixels", "image_size": 40, "render_profile": "turbo"}
@@ -42,6 +43,11 @@ OTHER_SIMULATORS = ("LatentCtx-OGBench-v0", "LatentCtx-RLBench-v0")
 def trace(env: gym.Env[Any, Any], steps: int = 5, **reset: Any) -> list[Any]:
     env.action_space.seed(0)
     return [env.reset(**reset), *(env.step(env.action_space.sample()) for _ in range(steps))]
+
+
+def test_every_id_belongs_to_a_family() -> None:
+    assert [name for name in ids() if family_of(name) not in WORLD_FAMILIES.values()] == []
+    assert (family_of("CartPole-v1"), family_of(None)) == ("CartPole-v1", None)
 
 
 @pytest.fixture(params=VARIANTS)
