@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces, wrappers
 from gymnasium.envs.registration import EnvSpec
 
-from latentctx_datasets.library import DatasetError
+from latentctx_datasets.library import DatasetError, check_calls
 from latentctx_datasets.recording import Recording
 from latentctx_datasets.replay import latent_env
 from latentctx_envs.env import LatentContextEnv
@@ -208,6 +208,7 @@ def _of_states(made: EnvSpec | None, world: LatentContextEnv) -> EnvSpec:
     sight = SIGHT if world.goal_in_state else (*SIGHT, "goal_visible")
     spec.kwargs = {key: value for key, value in spec.kwargs.items() if key not in sight}
     spec.additional_wrappers = ()
+    check_calls(spec, spec.id)  # else nothing could read what is recorded
     with gym.make(spec) as plain:
         if plain.observation_space != world.vector_spaces["state"]:
             raise DatasetError(f"{spec.id} shows no bare states, but {plain.observation_space}.")

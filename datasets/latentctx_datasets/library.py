@@ -259,14 +259,23 @@ def spec_of(dataset: minari.MinariDataset, *, eval_env: bool = False) -> EnvSpec
     if not isinstance(text, str):
         raise DatasetError(f"{id_of(dataset)} names no environment.")
     spec = EnvSpec.from_json(text)
+    check_calls(spec, id_of(dataset))
+    return spec
+
+
+def check_calls(spec: EnvSpec, who: str) -> None:
+    """Refuse a world that calls what is neither of this project nor registered here.
+
+    Raises:
+        DatasetError: it does.
+    """
     allowed = {gym.spec(name).entry_point for name in ids()} | set(WRAPPERS)
     for point in (spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)):
         if point not in allowed and not _is_own(spec.id, point):
             raise DatasetError(
-                f"{id_of(dataset)} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made: if {spec.id} is "
-                "yours, import the module that registers it first."
+                f"{who} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made: if {spec.id} is yours, "
+                "import the module that registers it, with the class as entry point, first."
             )
-    return spec
 
 
 def _is_own(env_id: str, point: Any) -> bool:

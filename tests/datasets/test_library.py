@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from latentctx_datasets import (
     DatasetError,
+    DemonstrationCollector,
     View,
     collect,
     copies,
@@ -325,18 +326,25 @@ class OwnEnv(PointMassEnv):
     """A world of the user's own."""
 
 
+def make_own(**settings: Any) -> OwnEnv:
+    return OwnEnv(**settings)
+
+
 def test_a_world_of_ones_own_is_recovered_and_rendered_where_it_is_registered(
     tiny: str, edit_metadata: Callable[..., None], refuses: Refuses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = EnvSpec("Own-World-v0", entry_point=f"{__name__}:OwnEnv", max_episode_steps=100)
     edit_metadata(tiny, env_spec=spec.to_json(), eval_env_spec=None)
-    with refuses("Own-World-v0 is yours, import the module that registers it", error=DatasetError):
+    with refuses("if Own-World-v0 is yours, import the module that registers it", error=DatasetError):
         recover(load(tiny))
     monkeypatch.setitem(gym.registry, spec.id, spec)
     with recover(load(tiny)) as env:
         assert type(env.unwrapped) is OwnEnv
     monkeypatch.setattr(store, "CHUNK", 2)
     assert open_store(tiny, View(image_size=8), workers=2).frames.shape == (404, 8, 8, 3)
+    made_by_a_function = EnvSpec(spec.id, entry_point=f"{__name__}:make_own")
+    with refuses("with the class as entry point", error=DatasetError):  # nobody could read it
+        DemonstrationCollector(gym.make(made_by_a_function), "mine/own-v0")
     elsewhere = EnvSpec(spec.id, entry_point="os:mkdir")
     monkeypatch.setitem(gym.registry, spec.id, elsewhere)
     edit_metadata(tiny, env_spec=elsewhere.to_json())
