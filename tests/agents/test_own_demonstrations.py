@@ -12,7 +12,7 @@ from gymnasium import spaces
 from minari.data_collector import EpisodeBuffer
 
 from latentctx_agents import cells, pretrain
-from latentctx_agents.aime.agent import AgentCard
+from latentctx_agents.aime.agent import AgentCard, load_agent
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.cli import main
 from latentctx_agents.finetune import choose_episodes, goals_of, load_demonstrations
@@ -27,6 +27,7 @@ from latentctx_datasets.identity import content_of
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import WorldModelConfig
 from latentctx_envs.encoders.latent.sensors import Sensors
+from latentctx_envs.rollout import rollout
 from latentctx_envs.wrappers import EncodeObservation
 
 OWN = "mine/point-mass-v0"
@@ -231,6 +232,93 @@ def test_a_world_model_learns_from_a_dataset_without_a_recorded_hash(recorded, t
     train_world_model(config, tmp_path)
     _, record = load_world_model(tmp_path / "model")
     assert record["dataset_hash"] == content_of(library.load(recorded))
+
+
+def reached(dataset_id: str = "mine/reacher-v0", world: str | None = "Reacher-v5", episodes: int = 4) -> str:
+    """Episodes of Gymnasium's own arm at random actions, states and all, as Minari alone writes them."""
+    with gym.make("Reacher-v5") as env:
+        buffers = []
+        for seed in range(episodes):
+            env.action_space.seed(seed)
+            seen, actions = [env.reset(seed=seed)[0]], [env.action_space.sample() for _ in range(20)]
+            seen += [env.step(action)[0] for action in actions]
+            ends = {"terminations": [False] * 20, "truncations": [False] * 19 + [True]}
+            buffers.append(
+                EpisodeBuffer(
+                    id=seed,
+                    observations=np.stack(seen),
+                    actions=np.stack(actions),
+                    rewards=[0.0] * 20,
+                    **ends,
+                )
+            )
+        spaces_of = {"observation_space": env.observation_space, "action_space": env.action_space}
+        minari.create_dataset_from_buffers(
+            dataset_id,
+            buffers,
+            env=env if world else None,
+            eval_env=env if world else None,
+            **spaces_of,
+            description="chance",
+            algorithm_name="chance",
+            author={"me"},
+            author_email={"me@example.org"},
+            code_permalink="https://example.org",
+        )
+    return dataset_id
+
+
+TINY_MODEL = WorldModelTraining(
+    dataset="mine/reacher-v0",
+    model=WorldModelConfig(deter=16, stoch=4, hidden=(16,)),
+    length=10,
+    optimizer=OptimizerConfig(steps=3, batch_size=4, learning_rate=1e-3),
+)
+TINY_IMITATION = ImitationConfig(
+    dataset="mine/shown-v0",
+    demos=2,
+    hidden=(16, 16),
+    length=10,
+    optimizer=OptimizerConfig(steps=3, batch_size=4, learning_rate=1e-3),
+)
+
+
+def test_a_body_of_another_project_is_learned_and_imitated(tmp_path, capsys):
+    reached()
+    reached("mine/shown-v0", episodes=2)
+    model = train_world_model(TINY_MODEL, tmp_path / "model")
+    assert model.sensors.family == "Reacher-v5" and model.sensors.decoded == {"state": (0, 10)}
+    agent = imitate(TINY_IMITATION, tmp_path / "model" / "model", tmp_path / "run")
+    again, _ = load_agent(tmp_path / "run" / "agent")
+    returns = again.returns(3)
+    assert returns.shape == (3,) and (returns < 0.0).all() and np.array_equal(returns, agent.returns(3))
+    main(["evaluate", str(tmp_path / "run" / "agent"), "--episodes", "2"])
+    assert json.loads(capsys.readouterr().out)["world"] == "Reacher-v5"
+    seen = load_encoder(tmp_path / "model" / "encoder")
+    assert seen.input_shape == (10,) and seen.followed_actions == 2
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_body_that_no_world_names_is_imitated_in_ones_own_loop(tmp_path, refuses):
+    reached(world=None)
+    reached("mine/shown-v0", world=None, episodes=2)
+    train_world_model(TINY_MODEL, tmp_path / "model")
+    agent = imitate(TINY_IMITATION, tmp_path / "model" / "model", tmp_path / "run")
+    with refuses("a world that is not made here", "acting()"):
+        agent.returns(2)
+    env = gym.make("Reacher-v5")
+    steps = list(rollout(env, agent.acting(), [{"seed": 0}]))
+    assert len(steps) == 50 and all(np.abs(step.action).max() <= 1.0 for step in steps)
+
+
+def test_states_of_another_length_or_body_are_refused(recorded, tmp_path, refuses):
+    train_world_model(dataclasses.replace(TINY_MODEL, dataset=reached()), tmp_path / "model")
+    with refuses("the world model is of the Reacher-v5; mine/point-mass-v0 shows the point-mass"):
+        imitate(
+            dataclasses.replace(TINY_IMITATION, dataset=recorded),
+            tmp_path / "model" / "model",
+            tmp_path / "run",
+        )
 
 
 def test_what_is_recorded_of_finer_actions_is_what_was_done(tmp_path):

@@ -160,6 +160,8 @@ def test_what_cannot_be_built_is_refused(wrong, message):
 def test_an_unknown_body_or_setting_is_refused():
     with pytest.raises(ValueError, match="know the sensors of walker"):
         Sensors.of("hopper", "state")
+    with pytest.raises(ValueError, match="which numbers of hopper's states are velocities is not known"):
+        Sensors.of("hopper", "position", 11)
     with pytest.raises(ValueError, match="observed must be one of state, position, pixels"):
         Sensors.of("walker", "mdp")  # type: ignore[arg-type]
 

@@ -214,5 +214,6 @@ class _OtherActions(gym.ActionWrapper):
 def test_sensors_follow_the_world_and_not_the_name_of_a_dataset(refuses):
     assert Sensors.of_world("LatentCtx-WalkerRun-v0", "state").family == "walker"
     assert Sensors.of_world("LatentCtx-PointMassRooms-v0", "position").family == "point-mass"
-    with refuses("walker, cheetah, point-mass", "'LatentCtx-Kitchen-v0'"):
+    with refuses("walker, cheetah, point-mass", "of 'kitchen' the length of the state is needed"):
         Sensors.of_world("LatentCtx-Kitchen-v0", "state")
+    assert Sensors.of_world("Hopper-v5", "state", 11).decoded == {"state": (0, 11)}

@@ -74,13 +74,12 @@ class Sensors:
 
     @classmethod
     def of_world(cls, env_id: str, observed: Observed, state_dim: int | None = None) -> "Sensors":
-        """The sensors of the body that lives in a world, such as "LatentCtx-WalkerRun-v0"; others go by their world's id.
+        """The sensors of the body that lives in a world, such as "LatentCtx-WalkerRun-v0"; of none of this project it goes by the world's id.
 
         Raises:
             ValueError: as of `of`.
         """
-        family = family_of(env_id)
-        return cls.of(family if family in COLUMNS else env_id, observed, state_dim)
+        return cls.of(family_of(env_id) or env_id, observed, state_dim)
 
     def unprobed(self) -> "Sensors":
         """The same without probes: of data that holds no states to compare them with."""
