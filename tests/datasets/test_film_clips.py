@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from latentctx_datasets.library import DatasetError
-from latentctx_datasets.videos import open_clips
+from latentctx_datasets.videos import films, open_clips
 from latentctx_datasets.videos.building import spread
 from latentctx_datasets.videos.film_files import films_in, frames_of
 from latentctx_datasets.videos.films import build_films, square
@@ -48,17 +48,19 @@ def recorded(tmp_path):
     np.save(source / "d.npy", a_film(8, seed=4))
     np.savez(source / "e.npz", image=a_film(7, seed=5), state=np.zeros((7, 2)))
     np.save(source / "short.npy", a_film(3))
+    (source / ".trash").mkdir()
+    np.save(source / ".trash" / "x.npy", a_film(30))
     return source
 
 
 def test_every_kind_of_film_is_read_as_it_was_filmed(recorded):
-    films = films_in(recorded)
-    assert [film.name for film in films] == ["a.mp4", "b_pictures", "c.gif", "d.npy", "e.npz", "short.npy"]
-    for film, (frames, seed) in zip(films, [(20, 1), (11, 2), (9, 3), (8, 4), (7, 5), (3, 0)], strict=True):
-        found, wanted = np.stack(list(frames_of(film))), a_film(frames, seed=seed)
-        assert found.shape == wanted.shape and found.dtype == np.uint8
+    found = films_in(recorded)
+    assert [film.name for film in found] == ["a.mp4", "b_pictures", "c.gif", "d.npy", "e.npz", "short.npy"]
+    for film, (frames, seed) in zip(found, [(20, 1), (11, 2), (9, 3), (8, 4), (7, 5), (3, 0)], strict=True):
+        read, wanted = np.stack(list(frames_of(film))), a_film(frames, seed=seed)
+        assert read.shape == wanted.shape and read.dtype == np.uint8
         lossy = film.suffix in (".mp4", ".gif")
-        assert np.abs(found.astype(int) - wanted).mean() < (6.0 if lossy else 1e-9)
+        assert np.abs(read.astype(int) - wanted).mean() < (6.0 if lossy else 1e-9)
 
 
 def test_a_phones_film_stands_upright(tmp_path):
@@ -70,8 +72,11 @@ def test_a_phones_film_stands_upright(tmp_path):
     assert shown[:36].mean() < 20 and shown[44:].mean() > 235
 
 
-def test_films_become_clips_that_cover_them_and_are_held_out_together(recorded, tmp_path):
+def test_films_become_clips_that_cover_them_and_are_held_out_together(recorded, tmp_path, monkeypatch):
     built = build_films(recorded, tmp_path / "clips", frames=4, workers=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(films, "frames_of", lambda film: pytest.fail("read again"))
+        build_films(recorded, tmp_path / "clips", frames=4)
     clips = open_clips(tmp_path / "clips", frames=4)
     assert clips.facts["content_hash"] == built.facts["content_hash"]
     assert clips.facts["sequences"] == [0] * 5 + [1] * 3 + [2] * 3 + [3] * 2 + [4] * 2

@@ -61,14 +61,15 @@ class Lapo:
         record: of the model's training: its videos are learned from.
 
     Raises:
-        ValueError: these videos are not here.
+        ValueError: these videos are not here, or shorter than a window of latent actions.
     """
 
     def __init__(self, model: VideoModel, config: OnlineConfig, record: Mapping[str, Any]) -> None:
         torch.manual_seed(config.seed)
         self._model, self.config = model, config
         self._rng = np.random.default_rng(config.seed)
-        self._clips = open_clips(record["dataset"])
+        window = model.config.context + config.latent_actions.ahead
+        self._clips = open_clips(record["dataset"], frames=(window - 1) * config.stride + 1)
         if content_hash(self._clips) != record["dataset_hash"]:
             raise ValueError(
                 f"{self._clips.folder} holds other clips than the model was pretrained on: build those, or pretrain anew."

@@ -29,13 +29,20 @@ KEYS = (
 def films_in(source: Path) -> list[Path]:
     """The films in a folder and the folders in it, in order: files, and folders whose pictures are a film's frames.
 
+    What is hidden, by a dot before its name, is no film.
+
     Raises:
         DatasetError: there are none.
     """
     if not source.is_dir():
         raise DatasetError(f"{source} is no folder: films are looked for in one.")
-    files = [file for file in source.rglob("*") if file.suffix.lower() in CONTAINERS + ANIMATED + ARRAYS]
-    folders = {file.parent for file in source.rglob("*") if file.suffix.lower() in PICTURES}
+    there = [
+        file
+        for file in source.rglob("*")
+        if not any(part.startswith(".") for part in file.relative_to(source).parts)
+    ]
+    files = [file for file in there if file.suffix.lower() in CONTAINERS + ANIMATED + ARRAYS]
+    folders = {file.parent for file in there if file.suffix.lower() in PICTURES}
     films = sorted({*files, *folders}, key=lambda film: in_order(film.relative_to(source).as_posix()))
     if not films:
         raise DatasetError(

@@ -11,8 +11,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from latentctx_datasets.library import DatasetError
-from latentctx_datasets.videos.building import build, spread
-from latentctx_datasets.videos.clips import IMAGE_SIZE, Clip, Clips, clips_root
+from latentctx_datasets.videos.building import build, refuse_other, spread
+from latentctx_datasets.videos.clips import IMAGE_SIZE, INDEX, Clip, Clips, clips_root, read_index
 from latentctx_datasets.videos.film_files import files_of, films_in, frames_of
 from latentctx_envs.replacing import sha256_of
 
@@ -49,7 +49,20 @@ def build_films(
     if frames < 2 or every < 1:
         raise ValueError(f"frames start at 2 and every at 1; got frames={frames}, every={every}.")
     source = Path(source).expanduser().resolve()
+    target = clips_root() / f"{NAME}-{source.name}" if folder is None else Path(folder)
     films = films_in(source)
+    wanted = {
+        "source": NAME,
+        "frames": frames,
+        "image_size": IMAGE_SIZE,
+        "every": every,
+        "read_from": str(source),
+        "films": [[film.relative_to(source).as_posix(), _hash(film)] for film in films],
+        "arrays": ["frames"],
+    }
+    if (target / INDEX).is_file():  # then films are not read again
+        refuse_other(target, read_index(target), wanted)
+        return Clips(target)
     lengths = [_length(film, every) for film in tqdm(films, desc="films", unit="film", delay=1)]
     apart = sum(length >= frames for length in lengths) == 1
     cuts = [
@@ -63,19 +76,12 @@ def build_films(
             f"{' or --every' if every > 1 else ''}."
         )
     plan = {
-        "source": NAME,
+        **wanted,
         "clips": len(cuts),
-        "frames": frames,
-        "image_size": IMAGE_SIZE,
-        "every": every,
-        "read_from": str(source),
-        "films": [[film.relative_to(source).as_posix(), _hash(film)] for film in films],
         "cuts": cuts,
         "sequences": list(range(len(cuts))) if apart else [number for number, _ in cuts],
-        "arrays": ["frames"],
         "command": f"latentctx videos build films --source {source} --frames {frames} --every {every}",
     }
-    target = clips_root() / f"{NAME}-{source.name}" if folder is None else Path(folder)
     build(target, plan, workers=workers)
     return Clips(target)
 
