@@ -75,9 +75,13 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
     def forward(self, pixels: Tensor) -> Tensor:
         """Features (B, D) float32 of uint8 pixels (B, H, W, 3)."""
 
+    def architecture(self) -> dict[str, Any]:
+        """JSON values of which `config_type` is made again; hashes and folders hold them."""
+        return dataclasses.asdict(self.config)
+
     def content_hash(self) -> str:
         """sha256 over class, architecture and weights; encoders with equal hashes give equal features."""
-        facts = [FORMAT_VERSION, type(self).__name__, dataclasses.asdict(self.config)]
+        facts = [FORMAT_VERSION, type(self).__name__, self.architecture()]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -114,7 +118,7 @@ class Encoder(nn.Module, PyTorchModelHubMixin, ABC):
             "format_version": FORMAT_VERSION,
             "encoder": type(self).__name__,
             "reads": self.reads,
-            "architecture": dataclasses.asdict(self.config),
+            "architecture": self.architecture(),
             "weights": precision,
             "training": self.training_record,
         }

@@ -19,7 +19,7 @@ from latentctx_agents.dreamer.heads import Ensemble
 from latentctx_agents.dreamer.imagination import imagine, lambda_returns, policy_terms
 from latentctx_agents.dreamer.train import train, updates_after
 from latentctx_agents.runs import MetricsLog, read_metrics
-from latentctx_datasets import library
+from latentctx_datasets import identity, library
 from latentctx_envs.encoders import load_encoder
 from latentctx_envs.encoders.latent.config import QUICK
 from latentctx_envs.encoders.latent.rssm import RSSM, State
@@ -271,10 +271,10 @@ def test_a_finished_dreamer_with_its_dataset_is_only_told_again(tmp_path, monkey
     few = {"rounds": 2, "episodes": 2, "first-updates": 1, "updates": 1, "length": 6, "snapshots": 2}
     options = [word for name, number in few.items() for word in (f"--{name}", str(number))]
     main([*command, *options])
-    first, digest = capsys.readouterr().out, library.verify("mine/own-v0")
+    first, digest = capsys.readouterr().out, identity.verify("mine/own-v0")
     main([*command, *options])
     assert capsys.readouterr().out == first
-    assert library.verify("mine/own-v0") == digest
+    assert identity.verify("mine/own-v0") == digest
     file = tmp_path / "episodes" / "round-00001.npz"
     with np.load(file) as arrays:
         changed = {**arrays, "previous_actions": 0.5 * arrays["previous_actions"]}

@@ -149,7 +149,7 @@ def test_folders_of_other_things_and_sources_that_are_unknown_are_refused(
     (tmp_path / "notes.txt").write_text("keep")
     with refuses("holds something else", "--path", error=DatasetError):
         building.build(tmp_path, plan_of(1), workers=1)
-    with refuses("push, play, meta-world or bair", "got 'youtube'", error=DatasetError):
+    with refuses("push, play, meta-world, films or bair", "got 'youtube'", error=DatasetError):
         building.build(tmp_path / "new", {**plan_of(1), "source": "youtube"}, workers=1)
     with refuses("workers start at 1; got 0"):
         building.build(tmp_path / "newer", plan_of(1), workers=0)

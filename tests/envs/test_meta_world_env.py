@@ -286,7 +286,7 @@ def test_a_copy_of_a_running_episode_keeps_what_the_reward_has_noted() -> None:
 
 
 def test_tasks_by_name_have_no_splits_and_doors_take_one_task(refuses: Any) -> None:
-    with refuses("named set", "'test'"):
+    with refuses("context_split must be all", "'test'"):
         gym.make("LatentCtx-MetaWorld-v0", tasks=["door-lock-v3", "door-open-v3"], context_split="test")
     with gym.make("LatentCtx-Door-v0", task="door-open-v3") as env:
         assert env.reset(seed=0)[1]["context"]["task"] == "door-open-v3"

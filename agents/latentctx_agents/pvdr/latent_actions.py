@@ -46,9 +46,8 @@ class LatentActionConfig:
     policy: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(steps=3000, batch_size=128, learning_rate=1e-3)
     )
-    first_steps: int = (
-        1500  # of the actions of codes after the random episodes; batch and rate are the policy's
-    )
+    # of the actions of codes, after the random episodes; batch and rate are the policy's
+    first_steps: int = 1500
     steps: int = 100  # of these after each rollout
 
     def __post_init__(self) -> None:

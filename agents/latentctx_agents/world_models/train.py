@@ -108,6 +108,8 @@ def train_world_model(
     store = open_episodes(config.dataset, config.observed, config.model.image_size)
     if config.episodes is not None and len(store) < config.episodes:
         raise ValueError(f"{config.dataset} has {len(store)} episodes; episodes={config.episodes}.")
+    if not store.observations.shape[-1]:
+        sensors = sensors.unprobed()
     digest = content_of(library.load(config.dataset))
     torch.manual_seed(config.seed)
     model = WorldModel(config.model, sensors, store.actions.shape[-1]).to(device)

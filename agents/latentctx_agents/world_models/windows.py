@@ -21,7 +21,8 @@ from latentctx_datasets import (
     open_store,
 )
 from latentctx_datasets.actions import refuse_action_space, refuse_actions
-from latentctx_envs.encoders.latent.sensors import PIXELS, Observed, Sensors
+from latentctx_envs.encoders.latent.sensors import COLUMNS, PIXELS, Observed, Sensors
+from latentctx_envs.registration import family_of
 
 
 class Windows(NamedTuple):
@@ -105,13 +106,14 @@ def windows_of(
 
 
 def sensors_of(dataset_id: str, observed: Observed) -> Sensors:
-    """What a dataset's body shows in a setting, whoever's world it was recorded in.
+    """What a dataset's body shows in a setting, whosever world it was recorded in.
 
     Raises:
         DatasetError: the dataset is missing or damaged.
         ValueError: it is not known what the setting shows of this body.
     """
+    env_id = library.body_of(dataset_id).env_id
+    if family_of(env_id) in COLUMNS:
+        return Sensors.of_world(env_id, observed)
     shape = load(dataset_id).observation_space.shape
-    state_dim = shape[0] if shape is not None and len(shape) == 1 else 0
-    sensors = Sensors.of_world(library.body_of(dataset_id).env_id, observed, state_dim)
-    return sensors if state_dim else sensors.unprobed()
+    return Sensors.of_world(env_id, observed, shape[0] if shape is not None and len(shape) == 1 else 0)

@@ -72,6 +72,11 @@ class LatentEncoder(StatefulEncoder):
         """Of the body's worlds."""
         return self.config.family
 
+    def architecture(self) -> dict[str, Any]:
+        """As of any encoder; without the length of the state where the body is known, as before there were others."""
+        facts = super().architecture()
+        return {name: value for name, value in facts.items() if (name, value) != ("state_dim", None)}
+
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one observation: (d,) of a vector, (64, 64, 3) of a frame."""
