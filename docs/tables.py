@@ -288,6 +288,7 @@ TABLES: dict[str, tuple[Callable[[], str], list[Path]]] = {
         [AIME_PAGE],
     ),
     "bench-planning": (lambda: bench_table("planning"), [PVDR_PAGE]),
+    "aime-cheetah": (lambda: aime_tables.aime_table("cheetah", "quick.csv", "state"), [AIME_PAGE]),
     "aime-walker-online": (lambda: aime_tables.online_table("walker"), [AIME_PAGE]),
     "aime-walker-noiseless": (
         lambda: aime_tables.aime_table("walker", "quick.csv", "position"),

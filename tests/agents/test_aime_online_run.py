@@ -238,7 +238,7 @@ def test_what_does_not_belong_together_is_refused_before_anything_is_written(
 
     with refuses("is no world model"):
         start(model=tmp_path / "nowhere")
-    with refuses("shows the cheetah", "shows the walker"):
+    with refuses("is of the cheetah", "shows the walker"):
         start(model=saved("cheetah", a_model(family="cheetah")))
     with refuses("actions of 4 numbers", "have 6"):
         start(model=saved("four", a_model(actions=4)))
