@@ -297,7 +297,9 @@ class LatentContextVectorEnv(gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None or is_whole(seed):
             return [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple, np.ndarray)) else [seed]
+        given: Any = seed
+        several = isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, str)
+        seeds: list[Any] = list(given) if several else [given]
         if not all(one is None or is_whole(one) for one in seeds):
             raise ValueError(f"seed must be whole numbers, one or {self.num_envs} of them; got {seed!r}.")
         if len(seeds) != self.num_envs:

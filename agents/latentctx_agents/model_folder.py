@@ -130,11 +130,11 @@ def read_model(
         model, training = make(config), dict(config["training"])
         weights = load_file(directory / WEIGHTS_FILE)
         for name, file in ({} if parts is None else parts).items():
-            if (directory / file).exists():
+            if not any(key.startswith(f"{name}.") for key in weights):
                 weights |= {f"{name}.{key}": value for key, value in load_file(directory / file).items()}
         model.load_state_dict(weights)
     except FileNotFoundError:
-        missing = first_missing(directory, CONFIG_FILE, WEIGHTS_FILE)
+        missing = first_missing(directory, CONFIG_FILE, WEIGHTS_FILE, *(parts or {}).values())
         raise ValueError(f"{directory} is no {kind}: {missing} is missing.") from None
     except KeyError as error:
         raise ValueError(f"{directory} is damaged (no {error}): train the {kind} again.") from None

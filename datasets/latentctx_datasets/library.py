@@ -260,7 +260,14 @@ def spec_of(dataset: minari.MinariDataset, *, eval_env: bool = False) -> EnvSpec
         raise DatasetError(f"{id_of(dataset)} names no environment.")
     spec = EnvSpec.from_json(text)
     check_calls(spec, id_of(dataset))
+    if str(spec.entry_point).startswith(
+        SCRIPT
+    ):  # recorded by the script that registers the world, which has a name here
+        spec.entry_point = gym.registry[spec.id].entry_point
     return spec
+
+
+SCRIPT = "__main__:"  # begins entry points of a world that the running script registers
 
 
 def check_calls(spec: EnvSpec, who: str) -> None:
@@ -274,7 +281,7 @@ def check_calls(spec: EnvSpec, who: str) -> None:
         if point not in allowed and not _is_own(spec.id, point):
             raise DatasetError(
                 f"{who} wants to call {point!r}; only registered worlds (latentctx_envs.*) are made: if {spec.id} is yours, "
-                "import the module that registers it, with the class as entry point, first."
+                "import the module that registers it first, by an entry point as 'module:Class'."
             )
 
 
@@ -283,9 +290,12 @@ def _is_own(env_id: str, point: Any) -> bool:
     from latentctx_envs.env import LatentContextEnv  # loads MuJoCo
 
     known = gym.registry.get(env_id)
-    if known is None or known.entry_point != point or not isinstance(point, str):
+    if known is None or not isinstance(point, str) or not isinstance(known.entry_point, str):
         return False
-    made = load_env_creator(point)
+    recorded = point.removeprefix(SCRIPT) if point.startswith(SCRIPT) else None  # the class's name alone
+    if known.entry_point != point and known.entry_point.partition(":")[2] != recorded:
+        return False
+    made = load_env_creator(known.entry_point)
     return isinstance(made, type) and issubclass(made, LatentContextEnv)
 
 
@@ -315,8 +325,8 @@ def played_in(dataset_id: str) -> PlayedIn:
 def body_of(dataset_id: str) -> PlayedIn:
     """The world whose body a dataset shows, whoever wrote it: nothing of what its metadata names is made.
 
-    Of a world from elsewhere `env_kwargs` are those of its spec, with "additional_wrappers" if it has some; a dataset that names no
-    world is of "unnamed".
+    Of a world from elsewhere `env_kwargs` are those of its spec, with "additional_wrappers" if it has some and "max_episode_steps" if they
+    are not the registered ones, or none; a dataset that names no world is of "unnamed".
 
     Raises:
         DatasetError: there is no such dataset.
@@ -324,10 +334,19 @@ def body_of(dataset_id: str) -> PlayedIn:
     if dataset_id not in RECIPES:
         text = load(dataset_id).storage.metadata.get("env_spec")
         spec = EnvSpec.from_json(text) if isinstance(text, str) else None
-        if spec is None or spec.id not in ids():
-            wrappers = [each.name for each in spec.additional_wrappers] if spec else []
-            beside = {"additional_wrappers": wrappers} if wrappers else {}
-            return PlayedIn(spec.id, {**spec.kwargs, **beside}) if spec else PlayedIn("unnamed", {})
+        if spec is None:
+            return PlayedIn("unnamed", {})
+        if spec.id not in ids():
+            usual = gym.registry.get(spec.id)
+            if spec.additional_wrappers:
+                spec.kwargs["additional_wrappers"] = [each.name for each in spec.additional_wrappers]
+            if (
+                usual is None
+                or spec.max_episode_steps is None
+                or spec.max_episode_steps != usual.max_episode_steps
+            ):
+                spec.kwargs["max_episode_steps"] = spec.max_episode_steps
+            return PlayedIn(spec.id, spec.kwargs)
     return played_in(dataset_id)
 
 

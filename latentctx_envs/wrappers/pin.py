@@ -71,6 +71,9 @@ class VectorPinContext(gym.vector.VectorWrapper):
                 f"VectorPinContext needs the native vector environment of a LatentCtx world; got {env}. Of other vectors pin "
                 "each: gym.vector.SyncVectorEnv([lambda: PinContext(gym.make(...), context), ...])."
             )
+        each = [context] if isinstance(context, (Context, Mapping)) or context is None else context
+        if any(one is None for one in each):
+            raise ValueError("VectorPinContext pins a context, or one for each environment; got None.")
         pin(context)
         super().__init__(env)
 

@@ -43,6 +43,7 @@ def recorded(tmp_path):
     write_mp4(source / "a.mp4", a_film(20, seed=1))
     for number, frame in enumerate(a_film(11, seed=2)):
         Image.fromarray(frame).save(source / "b_pictures" / f"frame{number}.png")
+    (source / "b_pictures" / "._frame0.png").write_bytes(b"of a Mac")
     first, *others = (Image.fromarray(frame) for frame in a_film(9, seed=3))
     first.save(source / "c.gif", save_all=True, append_images=others, duration=50)
     np.save(source / "d.npy", a_film(8, seed=4))

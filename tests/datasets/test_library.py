@@ -342,8 +342,14 @@ def test_a_world_of_ones_own_is_recovered_and_rendered_where_it_is_registered(
         assert type(env.unwrapped) is OwnEnv
     monkeypatch.setattr(store, "CHUNK", 2)
     assert open_store(tiny, View(image_size=8), workers=2).frames.shape == (404, 8, 8, 3)
+    recorded = EnvSpec(
+        spec.id, entry_point="__main__:OwnEnv", max_episode_steps=100
+    )  # by the script that registers it
+    edit_metadata(tiny, env_spec=recorded.to_json())
+    with recover(load(tiny)) as env:
+        assert type(env.unwrapped) is OwnEnv
     made_by_a_function = EnvSpec(spec.id, entry_point=f"{__name__}:make_own")
-    with refuses("with the class as entry point", error=DatasetError):  # nobody could read it
+    with refuses("by an entry point as 'module:Class'", error=DatasetError):  # nobody could read it
         DemonstrationCollector(gym.make(made_by_a_function), "mine/own-v0")
     elsewhere = EnvSpec(spec.id, entry_point="os:mkdir")
     monkeypatch.setitem(gym.registry, spec.id, elsewhere)

@@ -65,6 +65,9 @@ def test_vectors_that_cannot_be_pinned_and_wrong_contexts_are_refused(refuses: A
     with refuses("needs the native vector", "pin each"):
         VectorPinContext(gym.make_vec(ID, num_envs=2, vectorization_mode="sync"), GOAL)
     native = gym.make_vec(ID, num_envs=2)
+    np.testing.assert_array_equal(native.reset(seed=range(2))[0], native.reset(seed=0)[0])
+    with refuses("one for each environment; got None"):
+        VectorPinContext(native, [GOAL, None])  # type: ignore[list-item]
     with refuses("one or 2 of them; got 3"):
         VectorPinContext(native, [GOAL] * 3)
     with refuses("0.29"):

@@ -28,7 +28,7 @@ PARTS = {"model": "world_model.safetensors"}  # weights that are a file of their
 class AgentCard:
     """The world of the demonstrations, and what happens, shows and counts there as it did in them."""
 
-    # "" where nothing here can make it: a world from elsewhere that had arguments or wrappers, or none
+    # "" where nothing here can make it: a world from elsewhere that had arguments, wrappers or a time limit of its own, or none
     env_id: str
     env_kwargs: dict[str, Any] = field(default_factory=dict)  # what is seen among them
 
@@ -37,13 +37,18 @@ class AgentCard:
         """That of demonstrations, for a world model that sees them."""
         body, observed = library.body_of(dataset_id), model.sensors.observed
         if body.env_id not in ids():
-            plain = body.env_id in gym.registry and not body.env_kwargs and observed != PIXELS
+            plain = not body.env_kwargs and body.env_id != "unnamed" and observed != PIXELS
             return cls(env_id=body.env_id if plain else "")
         world = library.measured_in(dataset_id)
         seen = view_of(observed, model.config.image_size)
         if observed == PIXELS and holds_frames(load(dataset_id)):  # of their own making
             seen |= open_frames(dataset_id).view.arguments()
         return cls(env_id=world.env_id, env_kwargs={**world.env_kwargs, **seen})
+
+    @property
+    def is_made_here(self) -> bool:
+        """Whether the world is one of this project, or one without arguments that is registered in this process, by whoever."""
+        return self.env_id in ids() or (self.env_id in gym.registry and not self.env_kwargs)
 
 
 class AimeAgent(nn.Module):
@@ -95,10 +100,15 @@ class AimeAgent(nn.Module):
         return found
 
     def _refuse_unmade(self) -> None:
-        if not self.card.env_id:
+        if not self.card.is_made_here:
+            named = (
+                f"{self.card.env_id} is not registered: import the module that does so, or"
+                if self.card.env_id
+                else ""
+            )
             raise ValueError(
-                "this agent imitates in a world that is not made here: make it as its demonstrations were recorded, and act by "
-                "load_agent(folder)[0].acting()."
+                f"this agent imitates in a world that is not made here: {named or 'make it as its demonstrations were recorded, and'} "
+                "act by load_agent(folder)[0].acting()."
             )
 
     @property
@@ -155,9 +165,8 @@ def load_agent(directory: Path) -> tuple[AimeAgent, dict[str, Any]]:
 
     def make(facts: dict[str, Any]) -> AimeAgent:
         model, card = model_of(facts["world_model"]), AgentCard(**facts["card"])
-        plain = card.env_id in gym.registry and not card.env_kwargs  # registered in this process, by whoever
-        if card.env_id and card.env_id not in ids() and not plain:  # Gymnasium would import what it names
-            raise ValueError(f"{card.env_id!r} is no world of this project, nor one that is registered here")
+        if ":" in card.env_id:  # Gymnasium would import what it names
+            raise ValueError(f"{card.env_id!r} is no world of this project")
         return AimeAgent(model, TanhPolicy(model.config.features, model.action_dim, facts["hidden"]), card)
 
     return read_model(directory, "AIME agent", make, parts=PARTS)

@@ -161,7 +161,7 @@ def open_demonstrations(config: ImitationConfig, model: WorldModel) -> StateStor
 
 
 def refuse_other_body(model: WorldModel, dataset_id: str) -> None:
-    """Refuse episodes of another body than the model's.
+    """Refuse episodes of another body than the model's; bodies of datasets that name no world are told apart by their sizes alone.
 
     Raises:
         ValueError: they are.

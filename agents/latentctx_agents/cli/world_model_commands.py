@@ -80,7 +80,7 @@ def imitate(words: list[str]) -> None:
         agent = module.imitate(
             arguments.config, arguments.world_model, arguments.out, device=arguments.device, on_step=advance
         )
-    if agent.card.env_id:
+    if agent.card.is_made_here:
         print(json.dumps(agent.cpu().measured(arguments.episodes, draws=arguments.config.seed)))
     else:
         print("not measured: the world of these demonstrations is not made here.")

@@ -18,7 +18,8 @@ from latentctx_agents.pvdr.token_venv import SEEN, TokenVecEnv
 from latentctx_agents.pvdr.tokenizer import Tokenizer
 from latentctx_agents.pvdr.tokens import content_hash, open_tokens, tokenize
 from latentctx_agents.pvdr.worlds import Films, remember
-from latentctx_datasets.videos import open_clips
+from latentctx_datasets.videos import Clips, open_clips
+from latentctx_envs.encoders.dynamics.config import DynamicsConfig
 
 
 class LatentActionVecEnv(TokenVecEnv):
@@ -27,7 +28,7 @@ class LatentActionVecEnv(TokenVecEnv):
     Args:
         venv: worlds whose observations are a Dict of frames "observation" and "desired_goal".
         tokenizer: whose tokens.
-        learner: in use; what it learns meanwhile counts from then on.
+        learner: in use; what it learns meanwhile counts from the step after on.
     """
 
     def __init__(self, venv: VecEnv, tokenizer: Tokenizer, learner: LatentActions) -> None:
@@ -62,13 +63,7 @@ class Lapo(GoalPpo):
 
     def __init__(self, model: VideoModel, config: OnlineConfig, record: Mapping[str, Any]) -> None:
         super().__init__(model, config)
-        window = model.config.context + config.latent_actions.ahead
-        self._clips = open_clips(record["dataset"], frames=(window - 1) * config.stride + 1)
-        if content_hash(self._clips) != record["dataset_hash"]:
-            raise ValueError(
-                f"{self._clips.folder} holds other clips than the model was pretrained on: build those, or pretrain anew."
-            )
-        self._among = training_clips(self._clips, record["config"]["clips"])
+        self._clips, self._among = own_videos(model.config, config, record)
 
     def begin(self, venv: VecEnv, films: Films) -> tuple[TokenVecEnv, Metrics]:
         """Latent actions and their policy from the videos, what they are as actions from random episodes."""
@@ -100,3 +95,20 @@ class Lapo(GoalPpo):
             losses.append(loss.item())
         learner.action.eval()
         return {"decoded": float(np.mean(losses[-100:]))} if losses else {}
+
+
+def own_videos(
+    model: DynamicsConfig, config: OnlineConfig, record: Mapping[str, Any]
+) -> tuple[Clips, np.ndarray]:
+    """The clips that a model was pretrained on, and the numbers of those that it was trained on.
+
+    Raises:
+        ValueError: they are not here, or shorter than a window of latent actions.
+    """
+    window = model.context + config.latent_actions.ahead
+    clips = open_clips(record["dataset"], frames=(window - 1) * int(record["config"]["stride"]) + 1)
+    if content_hash(clips) != record["dataset_hash"]:
+        raise ValueError(
+            f"{clips.folder} holds other clips than the model was pretrained on: build those, or pretrain anew."
+        )
+    return clips, training_clips(clips, record["config"]["clips"])

@@ -54,6 +54,8 @@ class LatentActionConfig:
         """Refuse what cannot be learned in words."""
         if min(self.numbers, self.ahead) < 1 or min(self.first_steps, self.steps) < 0:
             raise ValueError("numbers and ahead start at 1, first_steps and steps at 0.")
+        if self.codes.batch_size < 2:  # their numbers are brought to deviation 1 over a batch
+            raise ValueError("codes are learned from batches of at least 2 windows.")
         if self.levels < 3 or self.levels % 2 == 0:
             raise ValueError(f"levels are odd, from 3 on; got {self.levels}.")
 

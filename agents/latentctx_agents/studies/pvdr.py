@@ -15,7 +15,7 @@ from latentctx_agents.pvdr.acting import act
 from latentctx_agents.pvdr.agent import save_agent
 from latentctx_agents.pvdr.folder import VideoModel, load_video_model, videos_of
 from latentctx_agents.pvdr.goal_ppo import GoalPpo
-from latentctx_agents.pvdr.lapo import Lapo
+from latentctx_agents.pvdr.lapo import Lapo, own_videos
 from latentctx_agents.pvdr.online import Online
 from latentctx_agents.pvdr.online_config import OnlineConfig
 from latentctx_agents.pvdr.pictures import draw_episode
@@ -116,9 +116,11 @@ def run_study(config: PvdrStudyConfig, grid: PvdrGrid, model: Path, folder: Path
         folder: run folder.
 
     Raises:
-        ValueError: the folder belongs to another config or model, or the model is missing or damaged.
+        ValueError: the folder belongs to another config or model, the model is missing or damaged, or `lapo` lacks its videos.
     """
-    _, record = load_video_model(model)
+    pretrained, record = load_video_model(model)
+    if LAPO in grid.methods:
+        own_videos(pretrained.config, config.online, record)  # refused before any cell is run
     RunFolder(folder, config, {"video model": weights_hash(model)})
     file = folder / "results.csv"
     cells = [(task, method, seed) for seed in grid.seeds for task in grid.tasks for method in grid.methods]

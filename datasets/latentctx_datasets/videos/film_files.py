@@ -55,7 +55,9 @@ def files_of(film: Path) -> list[Path]:
     """The files that a film is in, in the order of its frames."""
     if film.is_file():
         return [film]
-    found = [file for file in film.iterdir() if file.suffix.lower() in PICTURES]
+    found = [
+        file for file in film.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")
+    ]
     return sorted(found, key=lambda file: in_order(file.name))
 
 

@@ -60,7 +60,7 @@ def build_films(
         "films": [[film.relative_to(source).as_posix(), _hash(film)] for film in films],
         "arrays": ["frames"],
     }
-    if (target / INDEX).is_file():  # then films are not read again
+    if (target / INDEX).is_file():  # then films are not decoded again
         refuse_other(target, read_index(target), wanted)
         return Clips(target)
     lengths = [_length(film, every) for film in tqdm(films, desc="films", unit="film", delay=1)]
@@ -87,7 +87,7 @@ def build_films(
 
 
 def film_clips(plan: dict[str, Any], first: int, last: int) -> Iterator[Clip]:
-    """Cut the clips first..last-1 of a plan; each film is read once."""
+    """Cut the clips first..last-1 of a plan; each film is read once a call."""
     for number, cuts in itertools.groupby(plan["cuts"][first:last], lambda cut: cut[0]):
         path = Path(plan["read_from"]) / plan["films"][number][0]
         starts = [start for _, start in cuts]
