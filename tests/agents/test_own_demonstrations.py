@@ -234,9 +234,11 @@ def test_a_world_model_learns_from_a_dataset_without_a_recorded_hash(recorded, t
     assert record["dataset_hash"] == content_of(library.load(recorded))
 
 
-def reached(dataset_id: str = "mine/reacher-v0", world: str | None = "Reacher-v5", episodes: int = 4) -> str:
+def reached(
+    dataset_id: str = "mine/reacher-v0", world: str | None = "Reacher-v5", episodes: int = 4, limit: int = 50
+) -> str:
     """Episodes of Gymnasium's own arm at random actions, states and all, as Minari alone writes them."""
-    with gym.make("Reacher-v5") as env:
+    with gym.make("Reacher-v5", max_episode_steps=limit) as env:
         buffers = []
         for seed in range(episodes):
             env.action_space.seed(seed)
@@ -309,6 +311,16 @@ def test_a_body_that_no_world_names_is_imitated_in_ones_own_loop(tmp_path, refus
     env = gym.make("Reacher-v5")
     steps = list(rollout(env, agent.acting(), [{"seed": 0}]))
     assert len(steps) == 50 and all(np.abs(step.action).max() <= 1.0 for step in steps)
+
+
+def test_a_world_from_elsewhere_with_a_limit_of_its_own_is_not_measured_under_another(monkeypatch):
+    model = WorldModel(WorldModelConfig(), Sensors.of("Reacher-v5", "state", 10), 2)
+    assert AgentCard.of(reached(), model).env_id == "Reacher-v5"
+    assert not AgentCard.of(reached("mine/short-v0", limit=30), model).is_made_here
+    unknown = AgentCard(env_id="Own-Reacher-v0")
+    assert not unknown.is_made_here
+    monkeypatch.setitem(gym.registry, unknown.env_id, gym.spec("Reacher-v5"))
+    assert unknown.is_made_here
 
 
 def test_states_of_another_length_or_body_are_refused(recorded, tmp_path, refuses):
