@@ -1,6 +1,5 @@
 """One optimiser loop for every learner: AdamW, resumable without pickle."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,16 +10,20 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from latentctx_agents.checkpoints import (
+    CHECKPOINT_FILE,
+    read_checkpoint,
+    set_torch_states,
+    torch_states,
+    write_checkpoint,
+)
 from latentctx_agents.runs import MetricsLog, training_alone
 from latentctx_envs.encoders.tensors import write_tensors
 from latentctx_envs.replacing import replacing
 
 CHECKPOINT_SECONDS = 15.0
-CPU_STATE, GPU_STATE = "torch_rng", "torch_cuda_rng"  # of torch's generators, in a checkpoint
-CHECKPOINT_FILE = "checkpoint.safetensors"
 Metrics = dict[str, float]
 LossFunction = Callable[[], tuple[Tensor, Metrics]]
 OnStep = Callable[[int, Metrics], None]  # hears (step, metrics) of a training
@@ -195,7 +198,7 @@ class Training:
         config = self.config
         self.modules.train()
         while self.step < config.steps:
-            self._begun = self.rng.bit_generator.state, _torch_states()
+            self._begun = self.rng.bit_generator.state, torch_states()
             value, metrics = loss()
             self._stepper.step(value, learning_rate=self._rate())
             self.step += 1
@@ -233,7 +236,7 @@ class Training:
             return
         if self._begun is not None:
             self.rng.bit_generator.state, states = self._begun
-            _set_torch_states(states)
+            set_torch_states(states)
         self.save(directory)
 
     def restore(self, directory: Path) -> bool:
@@ -256,58 +259,6 @@ def write_weights(path: Path, module: nn.Module) -> None:
     """The tensors of a module as safetensors, in one move."""
     with replacing(path) as fresh:
         write_tensors(fresh, module.state_dict())
-
-
-def write_checkpoint(
-    path: Path, tensors: Mapping[str, Tensor], *, rng: np.random.Generator, facts: Mapping[str, Any]
-) -> None:
-    """Tensors, the states of all random generators and JSON values, in one move."""
-    state = {"facts": json.dumps(dict(facts)), "rng": json.dumps(rng.bit_generator.state)}
-    with replacing(path) as fresh:
-        write_tensors(fresh, {**tensors, **_torch_states()}, metadata=state)
-
-
-def _torch_states() -> dict[str, Tensor]:
-    """Of torch's generators: the processor's and, where one is in use, that of the current GPU."""
-    states = {CPU_STATE: torch.get_rng_state()}
-    if torch.cuda.is_initialized():
-        states[GPU_STATE] = torch.cuda.get_rng_state()
-    return states
-
-
-def _set_torch_states(states: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(states[CPU_STATE])
-    if GPU_STATE in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states[GPU_STATE])
-
-
-@contextmanager
-def read_checkpoint(
-    path: Path, *, rng: np.random.Generator
-) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
-    """What `write_checkpoint` wrote, for a block that continues from it; then all generators continue, too.
-
-    Raises:
-        ValueError: the file is damaged, or the block finds that it belongs to another training.
-    """
-    try:
-        tensors, state = load_file(path), _metadata(path)
-        states = {name: tensors.pop(name) for name in (CPU_STATE, GPU_STATE) if name in tensors}
-        yield tensors, json.loads(state["facts"])
-        rng.bit_generator.state = json.loads(state["rng"])
-        _set_torch_states(states)
-    except Exception as error:  # safetensors, json and torch raise many types on damaged files
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path} does not fit this training ({reason}): remove it to start over.") from None
-
-
-def forget_checkpoint(*directories: Path) -> None:
-    """Remove the checkpoint of a training whose result is kept.
-
-    Also where the result is found: a training that was killed just after it was kept leaves a checkpoint.
-    """
-    for directory in directories:
-        (directory / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
 def save_steppers(
@@ -397,10 +348,3 @@ def run_rounds(
                 yield done, metrics
         finally:
             log.close()
-
-
-def _metadata(path: Path) -> dict[str, Any]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return file.metadata()

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from latentctx_agents.checkpoints import forget_checkpoint
 from latentctx_agents.optim import (
     Metrics,
     OnStep,
     OptimizerConfig,
     Training,
-    forget_checkpoint,
     run_resumable,
     unheard,
 )

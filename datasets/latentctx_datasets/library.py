@@ -299,6 +299,9 @@ def _is_own(env_id: str, point: Any) -> bool:
     return isinstance(made, type) and issubclass(made, LatentContextEnv)
 
 
+UNNAMED = "unnamed"  # world of datasets that name none
+
+
 class PlayedIn(NamedTuple):
     """The world of a dataset, without what decides only what is shown."""
 
@@ -326,7 +329,7 @@ def body_of(dataset_id: str) -> PlayedIn:
     """The world whose body a dataset shows, whoever wrote it: nothing of what its metadata names is made.
 
     Of a world from elsewhere `env_kwargs` are those of its spec, with "additional_wrappers" if it has some and "max_episode_steps" if they
-    are not the registered ones, or none; a dataset that names no world is of "unnamed".
+    are not the registered ones, or none; a dataset that names no world is of `UNNAMED`.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -335,7 +338,7 @@ def body_of(dataset_id: str) -> PlayedIn:
         text = load(dataset_id).storage.metadata.get("env_spec")
         spec = EnvSpec.from_json(text) if isinstance(text, str) else None
         if spec is None:
-            return PlayedIn("unnamed", {})
+            return PlayedIn(UNNAMED, {})
         if spec.id not in ids():
             usual = gym.registry.get(spec.id)
             if spec.additional_wrappers:

@@ -345,9 +345,7 @@ def _build(dataset: minari.MinariDataset, view: View, partial: Path, workers: in
 def _run(partial: Path, plan: RenderPlan, numbers: Sequence[int], workers: int) -> Generator[int]:
     """Yield the numbers of chunks as they are rendered."""
     point = library.spec_of(library.load(plan.dataset_id)).entry_point
-    ours = str(point).startswith(
-        "latentctx_envs."
-    )  # a fresh interpreter does not know a world of the user's own
+    ours = str(point).startswith("latentctx_envs.")  # a fresh interpreter knows no others
     count = min(workers, len(numbers)) if ours else 1
     if count > 1:
         yield from done_by_workers("latentctx_datasets.render_worker", partial, numbers, count)

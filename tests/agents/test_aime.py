@@ -19,9 +19,10 @@ from latentctx_agents.aime.agent import load_agent, save_agent
 from latentctx_agents.aime.imitate import ImitationConfig, imitate
 from latentctx_agents.aime.inference import OBJECTIVES, idm_loss, imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.checkpoints import CHECKPOINT_FILE
 from latentctx_agents.cli import main
 from latentctx_agents.model_folder import weights_hash
-from latentctx_agents.optim import CHECKPOINT_FILE, OptimizerConfig
+from latentctx_agents.optim import OptimizerConfig
 from latentctx_agents.world_models import train
 from latentctx_agents.world_models.evidence import evidence_of
 from latentctx_agents.world_models.folder import load_world_model, save_world_model

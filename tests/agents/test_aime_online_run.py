@@ -31,8 +31,7 @@ from latentctx_envs.encoders import load_encoder
 def stores(monkeypatch):
     """Demonstrations and old data without files, and episodes of 8 decisions."""
     found = {SHOWN: Stored(SHOWN), OLD: Stored(OLD, at=50.0)}
-    for place in (imitation, module):
-        monkeypatch.setattr(place, "open_episodes", lambda name, observed, size: found[name])
+    monkeypatch.setattr(imitation, "open_episodes", lambda name, observed, size: found[name])
     played_in = library.played_in
 
     def briefly(name):

@@ -37,7 +37,7 @@ class AgentCard:
         """That of demonstrations, for a world model that sees them."""
         body, observed = library.body_of(dataset_id), model.sensors.observed
         if body.env_id not in ids():
-            plain = not body.env_kwargs and body.env_id != "unnamed" and observed != PIXELS
+            plain = not body.env_kwargs and body.env_id != library.UNNAMED and observed != PIXELS
             return cls(env_id=body.env_id if plain else "")
         world = library.measured_in(dataset_id)
         seen = view_of(observed, model.config.image_size)
@@ -100,16 +100,15 @@ class AimeAgent(nn.Module):
         return found
 
     def _refuse_unmade(self) -> None:
-        if not self.card.is_made_here:
-            named = (
-                f"{self.card.env_id} is not registered: import the module that does so, or"
-                if self.card.env_id
-                else ""
-            )
-            raise ValueError(
-                f"this agent imitates in a world that is not made here: {named or 'make it as its demonstrations were recorded, and'} "
-                "act by load_agent(folder)[0].acting()."
-            )
+        if self.card.is_made_here:
+            return
+        if self.card.env_id:
+            remedy = f"{self.card.env_id} is not registered: import the module that does so, or"
+        else:
+            remedy = "make it as its demonstrations were recorded, and"
+        raise ValueError(
+            f"this agent imitates in a world that is not made here: {remedy} act by load_agent(folder)[0].acting()."
+        )
 
     @property
     def title(self) -> str:

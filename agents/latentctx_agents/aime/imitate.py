@@ -14,6 +14,7 @@ from torch import Tensor
 from latentctx_agents.aime.agent import AgentCard, AimeAgent, load_agent, save_agent
 from latentctx_agents.aime.inference import OBJECTIVES, Inferred, Objective, imitation_loss, infer_actions
 from latentctx_agents.aime.policy import TanhPolicy
+from latentctx_agents.checkpoints import forget_checkpoint
 from latentctx_agents.model_folder import weights_hash
 from latentctx_agents.optim import (
     Metrics,
@@ -21,7 +22,6 @@ from latentctx_agents.optim import (
     OptimizerConfig,
     Precision,
     Training,
-    forget_checkpoint,
     in_precision,
     run_resumable,
     unheard,
@@ -148,23 +148,17 @@ def open_demonstrations(config: ImitationConfig, model: WorldModel) -> StateStor
     Raises:
         ValueError: they are of another body or action size, or fewer than asked for.
     """
-    refuse_other_body(model, config.dataset)
-    store = open_episodes(config.dataset, model.sensors.observed, model.config.image_size)
-    if store.actions.shape[-1] != model.action_dim:
-        raise ValueError(
-            f"the world model takes actions of {model.action_dim} numbers; those of {config.dataset} have "
-            f"{store.actions.shape[-1]}."
-        )
+    store = open_body(config.dataset, model)
     if len(store) < config.demos:
         raise ValueError(f"{config.dataset} has {len(store)} episodes; demos={config.demos}.")
     return store
 
 
-def refuse_other_body(model: WorldModel, dataset_id: str) -> None:
-    """Refuse episodes of another body than the model's; bodies of datasets that name no world are told apart by their sizes alone.
+def open_body(dataset_id: str, model: WorldModel) -> StateStore:
+    """Episodes of a world model's body; bodies of datasets that name no world are told apart by their sizes alone.
 
     Raises:
-        ValueError: they are.
+        ValueError: they are of another body, or its states or actions have other lengths.
     """
     shown = sensors_of(dataset_id, model.sensors.observed)
     if shown.family != model.sensors.family:
@@ -175,6 +169,13 @@ def refuse_other_body(model: WorldModel, dataset_id: str) -> None:
         raise ValueError(
             f"the world model takes states of {model.sensors.state_dim} numbers; those of {dataset_id} have {shown.state_dim}."
         )
+    store = open_episodes(dataset_id, model.sensors.observed, model.config.image_size)
+    if store.actions.shape[-1] != model.action_dim:
+        raise ValueError(
+            f"the world model takes actions of {model.action_dim} numbers; those of {dataset_id} have "
+            f"{store.actions.shape[-1]}."
+        )
+    return store
 
 
 class Imitation(NamedTuple):

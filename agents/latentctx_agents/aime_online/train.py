@@ -17,8 +17,8 @@ from latentctx_agents.aime.agent import AgentCard, AimeAgent, load_agent, save_a
 from latentctx_agents.aime.imitate import (
     AGENT,
     imitate,
+    open_body,
     open_demonstrations,
-    refuse_other_body,
     task_of,
 )
 from latentctx_agents.aime.policy import TanhPolicy
@@ -38,7 +38,7 @@ from latentctx_agents.origins import data_origin
 from latentctx_agents.runs import RunFolder, read_metrics, training_record
 from latentctx_agents.world_models.folder import load_world_model, save_world_model
 from latentctx_agents.world_models.model import Observations, WorldModel, as_encoder
-from latentctx_agents.world_models.windows import Windows, open_episodes, windows_of
+from latentctx_agents.world_models.windows import Windows, windows_of
 from latentctx_datasets import StateStore
 from latentctx_envs.encoders.devices import check_device
 from latentctx_envs.encoders.latent.sensors import PIXELS
@@ -137,7 +137,7 @@ def open_all(config: OnlineConfig, world_model: Path | None, agent: Path | None)
             raise ValueError(
                 f"{world_model or agent} does not say what its world model learned from: name it as experience."
             )
-        old = _open_experience(name, model, imitation.length)
+        old = open_body(name, model)
     return Given(model, policy, origin, shown, old)
 
 
@@ -158,17 +158,6 @@ def open_start(
         raise ValueError("an agent has its own world model: name one of the two.")
     start, training = load_agent(agent)
     return start.model, start.policy, training.get("world_model", {}), {"agent": weights_hash(agent)}
-
-
-def _open_experience(name: str, model: WorldModel, length: int) -> StateStore:
-    refuse_other_body(model, name)
-    store = open_episodes(name, model.sensors.observed, model.config.image_size)
-    if store.actions.shape[-1] != model.action_dim:
-        raise ValueError(
-            f"the world model takes actions of {model.action_dim} numbers; those of {name} have "
-            f"{store.actions.shape[-1]}."
-        )
-    return store
 
 
 def sample_of(given: Given, config: OnlineConfig, count: int = 2000) -> Observations:

@@ -33,7 +33,7 @@ class LatentActionVecEnv(TokenVecEnv):
 
     def __init__(self, venv: VecEnv, tokenizer: Tokenizer, learner: LatentActions) -> None:
         self._learner = learner
-        size = SEEN * 64 * tokenizer.config.code_dim + learner.count
+        size = SEEN * 64 * tokenizer.config.code_dim + learner.action_dim
         windows = (learner.sizes.context, learner.sizes.future)
         super().__init__(venv, tokenizer, windows, size)
 

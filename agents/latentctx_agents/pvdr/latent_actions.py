@@ -73,7 +73,7 @@ class LatentActions(nn.Module):
 
     def __init__(self, model: VideoModel, config: LatentActionConfig, actions: int) -> None:
         super().__init__()
-        self.config, self.count = config, actions
+        self.config, self.action_dim = config, actions
         self.sizes: DynamicsConfig = replace(model.config, future=config.ahead, latent=config.numbers)
         self.trunk = Trunk(self.sizes, self.sizes.posterior_blocks, self.sizes.window, changes=True)
         self.pool = Pool(self.sizes.width, self.sizes.heads)

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentctx_agents.checkpoints import forget_checkpoint
 from latentctx_agents.optim import (
     Metrics,
     OnStep,
     OptimizerConfig,
     Precision,
     Training,
-    forget_checkpoint,
     in_precision,
     run_resumable,
     unheard,

@@ -17,13 +17,8 @@ CONTAINERS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg") 
 ANIMATED = (".gif", ".webp", ".apng")
 ARRAYS = (".npy", ".npz")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")  # one frame each, of a folder
-KEYS = (
-    "image",
-    "images",
-    "frames",
-    "pixels",
-    "observations",
-)  # of arrays in an .npz, the first that is there
+# of arrays in an .npz, the first that is there
+KEYS = ("image", "images", "frames", "pixels", "observations")
 
 
 def films_in(source: Path) -> list[Path]:
@@ -104,10 +99,8 @@ def _decoded(film: Path) -> Iterator[np.ndarray]:
             if not container.streams.video:
                 raise DatasetError(f"{film} holds no pictures: move it away.")
             for frame in container.decode(video=0):
-                upright = np.rot90(
-                    frame.to_ndarray(format="rgb24"), frame.rotation // 90
-                )  # as players show it
-                yield np.ascontiguousarray(upright)
+                stored = frame.to_ndarray(format="rgb24")
+                yield np.ascontiguousarray(np.rot90(stored, frame.rotation // 90))  # as players show it
     except av.error.FFmpegError as error:
         raise DatasetError(f"{film} cannot be read ({error}): mend it, or move it away.") from None
 
